@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from pytest_parallelrun._options import ACCEPT, STEP, usage_error
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.report.records import AcceptanceRecord, AcceptanceState, EntryReport
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 
 SHAPE = "CHECK [ENTRY_PATTERN]: REASON [until YYYY-MM-DD]"
 
@@ -21,29 +21,7 @@ _LINE = re.compile(r"(?P<check>[^\s:]+)(?:\s+(?P<pattern>[^:]*[^\s:]))?\s*:\s*(?
 _UNTIL = re.compile(r"(?:^|[\s,;(])until\s+(?P<date>\S+?)[).]*$")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Acceptance:
-    """One line: accepts findings of `check` in entries whose node id matches `pattern`, up to and including `until`."""
-
-    line: str
-    check: str
-    pattern: str
-    reason: str
-    until: datetime.date | None
-
-    def covers(self, entry: str, check: str) -> bool:
-        return check == self.check and self.covers_entry(entry)
-
-    def covers_entry(self, entry: str) -> bool:
-        # `score.py` also matches `score.py::step`, because a line cannot contain the colons.
-        return fnmatchcase(entry, self.pattern) or fnmatchcase(entry.partition(STEP)[0], self.pattern)
-
-    @property
-    def expired(self) -> bool:
-        return self.until is not None and self.until < datetime.date.today()
-
-
-def read_acceptances(config: pytest.Config) -> tuple[Acceptance, ...]:
+def read_acceptances(config: pytest.Config) -> tuple[AcceptanceRecord, ...]:
     """The lines of the ini file. UsageError for an unknown check, a missing reason or a wrong date."""
     file = config.inipath
     origin = f"{ACCEPT} in {file.name if file else 'the ini file'}"
@@ -51,13 +29,22 @@ def read_acceptances(config: pytest.Config) -> tuple[Acceptance, ...]:
     return tuple(_read(line, origin) for line in lines)
 
 
-def accepting(acceptances: Iterable[Acceptance], entry: str, check: str) -> Acceptance | None:
+def accepting(acceptances: Iterable[AcceptanceRecord], entry: str, check: str) -> AcceptanceRecord | None:
     """The line that accepts findings of this check; None if there is none, or it expired."""
-    covering = (acceptance for acceptance in acceptances if acceptance.covers(entry, check))
-    return next((acceptance for acceptance in covering if not acceptance.expired), None)
+    covering = (one for one in acceptances if one.check == check and _covers(one, entry))
+    return next((one for one in covering if not _has_expired(one)), None)
 
 
-def _read(line: str, origin: str) -> Acceptance:
+def _covers(acceptance: AcceptanceRecord, entry: str) -> bool:
+    # `score.py` also matches `score.py::step`, because a line cannot contain the colons.
+    return any(fnmatchcase(name, acceptance.pattern) for name in (entry, entry.partition(STEP)[0]))
+
+
+def _has_expired(acceptance: AcceptanceRecord) -> bool:
+    return acceptance.until is not None and acceptance.until < datetime.date.today().isoformat()
+
+
+def _read(line: str, origin: str) -> AcceptanceRecord:
     match = _LINE.fullmatch(line.strip())
     if match is None:
         raise usage_error(f"{origin}: {line!r} is not an accepted finding: write {SHAPE}.")
@@ -69,7 +56,7 @@ def _read(line: str, origin: str) -> Acceptance:
     limit = _UNTIL.search(reason)
     if limit is not None:
         try:
-            until = datetime.date.fromisoformat(limit["date"])
+            until = datetime.date.fromisoformat(limit["date"]).isoformat()
         except ValueError:
             raise usage_error(
                 f"{origin}: {line!r}: {limit['date']!r} is not a date: write until YYYY-MM-DD, as in until 2027-01-31."
@@ -77,37 +64,19 @@ def _read(line: str, origin: str) -> Acceptance:
         reason = reason[: limit.start()].rstrip(" ,;(")
     if not reason:
         raise usage_error(f"{origin}: {line!r} has no reason: write {SHAPE}.")
-    return Acceptance(line=line.strip(), check=check, pattern=pattern, reason=reason, until=until)
+    return AcceptanceRecord(line=line.strip(), check=check, pattern=pattern, reason=reason, until=until)
 
 
-def judge_acceptances(
-    acceptances: Iterable[Acceptance], reports: Sequence[EntryReport]
-) -> tuple[AcceptanceRecord, ...]:
-    """The state of each line after a run."""
-    return tuple(_judge(acceptance, reports) for acceptance in acceptances)
-
-
-def _judge(acceptance: Acceptance, reports: Sequence[EntryReport]) -> AcceptanceRecord:
-    entries = [report for report in reports if acceptance.covers_entry(report.entry)]
+def judged(acceptance: AcceptanceRecord, reports: Sequence[EntryReport]) -> AcceptanceRecord:
+    """A line with its state after a run."""
+    entries = [report for report in reports if _covers(acceptance, report.entry)]
     records = [report.checks[acceptance.check] for report in entries if acceptance.check in report.checks]
-    outcomes = {record.outcome for record in records}
-    state: AcceptanceState = "in force"
-    message = ""
     if not entries:
-        state, message = "unmatched", f"no entry of this run matches {acceptance.pattern!r}"
-    elif outcomes == {"passed"}:
-        state, message = "unneeded", "the check found nothing: remove the line"
-    elif acceptance.expired:
-        state, message = "expired", f"expired on {acceptance.until}: fix the script, or give a later date"
-    elif not records:
-        state = "unknown"
-    until = None if acceptance.until is None else acceptance.until.isoformat()
-    return AcceptanceRecord(
-        line=acceptance.line,
-        check=acceptance.check,
-        pattern=acceptance.pattern,
-        reason=acceptance.reason,
-        until=until,
-        state=state,
-        message=message,
-    )
+        message = f"no entry of this run matches {acceptance.pattern!r}"
+        return replace(acceptance, state="unmatched", message=message)
+    if {record.outcome for record in records} == {"passed"}:
+        return replace(acceptance, state="unneeded", message="the check found nothing: remove the line")
+    if _has_expired(acceptance):
+        message = f"expired on {acceptance.until}: fix the script, or give a later date"
+        return replace(acceptance, state="expired", message=message)
+    return replace(acceptance, state="in force" if records else "unknown")

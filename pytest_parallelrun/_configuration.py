@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._acceptance import Acceptance, read_acceptances
+from pytest_parallelrun._acceptance import read_acceptances
 from pytest_parallelrun._golden import GoldenFolder, read_golden_folder
 from pytest_parallelrun._options import (
     OptionValue,
@@ -32,8 +32,8 @@ from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, Set
 from pytest_parallelrun.emulator.folders import check_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.forecast.request import ForecastRequest, read_request
-from pytest_parallelrun.report.files import MAKERS
-from pytest_parallelrun.report.html import INSTALL, missing
+from pytest_parallelrun.report.files import INSTALL, MAKERS, missing
+from pytest_parallelrun.report.records import AcceptanceRecord
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
@@ -69,7 +69,7 @@ class RunConfiguration:
     golden: GoldenFolder | None
     replay: SavedCase | None
     budget: float | None
-    acceptances: tuple[Acceptance, ...]
+    acceptances: tuple[AcceptanceRecord, ...]
     strict: bool
     forecast: ForecastRequest | None
 

@@ -16,11 +16,7 @@ import pytest
 from pytest_parallelrun._configuration import RunConfiguration, configuration_of, usage_errors
 from pytest_parallelrun._options import OptionValue, absolute_path, command_line_values, usage_error
 from pytest_parallelrun._targets import Target, find_targets
-from pytest_parallelrun.emulator.arguments import (
-    ProgramArguments,
-    apply_program_arguments,
-    parse_program_arguments,
-)
+from pytest_parallelrun.emulator.arguments import ProgramArguments, apply_program_arguments, parse_program_arguments
 from pytest_parallelrun.emulator.engines import check_possible
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import InputError, SettingsError, did_you_mean
@@ -112,7 +108,6 @@ class EntryPlan:
         return Redaction(self.settings.environment_variables, self.arguments.argv)
 
     def step_text(self) -> str | None:
-        """The step of the job file, with its location."""
         return None if self.step is None else f"{self.step.name} ({self.step.location.origin})"
 
     def all_notes(self) -> Iterator[str]:
@@ -162,12 +157,16 @@ class RunEntries:
             given = apply_program_arguments(settings, parsed)
             job = ResolvedStep(given, given, parsed, TypedInput())
         else:
-            job = step.resolve(settings, arguments, named, self._paths())
+            # A replay has mini-batches of its own.
+            paths = () if self.configuration.replay is not None else self.sample.all_paths or None
+            job = step.resolve(settings, arguments, named, paths)
             if not models and step.model is not None:
                 models = find_models([str(step.model)])
         origins = self._origins_of(step, job.given.explicit - settings.explicit)
         if job.typed.as_files is not None:
             origins.setdefault("input_type", job.typed.as_files.origin)
+        # Those on settings that are overridden no longer hold.
+        notes = [] if step is None else [note for name, note in step.notes.items() if name not in job.given.explicit]
         golden, argv = self.configuration.golden, job.arguments.argv
         name = step.name if step is not None and target.shares_script else ""
         return EntryPlan(
@@ -180,7 +179,7 @@ class RunEntries:
             environment=self.configuration.environment or (None if step is None else step.environment),
             output=self._folder_of(target, self.configuration.output),
             logs=self._folder_of(target, self.configuration.logs),
-            notes=(*target.notes, *_notes_of(step, job.given), *job.typed.notes),
+            notes=(*target.notes, *notes, *job.typed.notes),
             golden=None if golden is None else golden.request(target.entry.path, name, job.settings, argv, models),
             replay=self.configuration.replay,
         )
@@ -205,12 +204,6 @@ class RunEntries:
             named.setdefault(step.split[0], self.sample.paths)
         return named
 
-    def _paths(self) -> tuple[str, ...] | None:
-        """Paths that replace those of a job file. A replay has mini-batches of its own."""
-        if self.configuration.replay is not None:
-            return ()
-        return (self.sample.paths,) if isinstance(self.sample.paths, str) else self.sample.paths
-
     def _sample_of(self, step: JobStep | None, named: Mapping[str, str]) -> SampleInput:
         if self.configuration.replay is not None:
             return SampleInput()
@@ -233,12 +226,6 @@ class RunEntries:
                     f"{self.configuration.input_origin}={name}={value}: the job definition has no input '{name}'. "
                     f"{hint}"
                 )
-
-
-def _notes_of(step: JobStep | None, settings: JobSettings) -> list[str]:
-    """Notes of the job file, except on settings that are overridden."""
-    notes = {} if step is None else step.notes
-    return [note for name, note in notes.items() if name not in settings.explicit]
 
 
 _ENTRIES = pytest.StashKey[RunEntries]()

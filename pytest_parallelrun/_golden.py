@@ -150,7 +150,6 @@ def ci_variable() -> str:
 
 
 def _is_item(file: Path, path: str) -> bool:
-    """Whether a file is one of the input at a path."""
     pattern = os.path.abspath(os.path.expanduser(path))
     if os.path.isdir(pattern):
         return Path(pattern) in file.parents

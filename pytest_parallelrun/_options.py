@@ -178,12 +178,10 @@ def flag(config: pytest.Config, name: str) -> bool:
 
 
 def command_line_values(config: pytest.Config, name: str) -> list[OptionValue]:
-    """The values of an option from the command line only."""
     return option_values(config, name) if config.getoption(_BY_NAME[name].dest) is not None else []
 
 
 def any_option_set(config: pytest.Config) -> bool:
-    """Whether any option of the plugin is set in this run."""
     return any(config.getoption(option.dest) is not None or _in_ini(config, option) for option in OPTIONS)
 
 

@@ -48,7 +48,6 @@ class ProgressLine:
         self._shown = True
 
     def clear(self) -> None:
-        """Removes the line."""
         if self._shown:
             self._write(_BACK)
 
@@ -74,7 +73,6 @@ def seconds_expected(baseline: Baseline) -> float:
 
 
 def announce(config: pytest.Config, baseline: Baseline) -> None:
-    """Says how long the gate will take, if that is long."""
     reporter, capture = (config.pluginmanager.get_plugin(name) for name in ("terminalreporter", "capturemanager"))
     seconds = seconds_expected(baseline)
     if seconds < WORTH_SAYING or reporter is None or capture is None or hasattr(config, "workerinput"):

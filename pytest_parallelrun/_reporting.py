@@ -6,19 +6,19 @@ import traceback
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._acceptance import judge_acceptances
+from pytest_parallelrun._acceptance import judged
 from pytest_parallelrun._collection import checks_of, entry_module_of
 from pytest_parallelrun._configuration import RunConfiguration
 from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun._show import explain_command, page_of
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.report.ci import ci_parts, on_ci, script_location, source_around
-from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.html import INSTALL
+from pytest_parallelrun.report.files import INSTALL, write_report
 from pytest_parallelrun.report.records import (
     AcceptanceRecord,
     CheckOutcome,
@@ -39,8 +39,6 @@ from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_
 from pytest_parallelrun.report.trace import trace_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from _pytest._io import TerminalWriter
 
     from pytest_parallelrun._forecasting import Forecasting
@@ -205,16 +203,16 @@ class Reporting:
             with self._surviving(f"the summary of {report.entry}"):
                 for text, style in summary_lines(report, width=width, verbosity=self._config.get_verbosity()):
                     terminalreporter.write_line(printable(text), **MARKUP[style])
-        judged: tuple[AcceptanceRecord, ...] = ()
+        accepted: tuple[AcceptanceRecord, ...] = ()
         with self._surviving("the summary of parallelrun_accept"):
-            judged = self._judged()
-            for line in acceptance_lines(judged):
+            accepted = self._judged()
+            for line in acceptance_lines(accepted):
                 terminalreporter.write_line(printable(line))
         for path in self._files:
             if path in self._written:
                 terminalreporter.write_line(printable_line(f"report: {path}"))
         with self._surviving("what is for the CI system"):
-            for name, lines in ci_parts(reports, judged):
+            for name, lines in ci_parts(reports, accepted):
                 with self._surviving(name):
                     for line in lines:
                         terminalreporter.write_line(line)
@@ -230,7 +228,8 @@ class Reporting:
         try:
             return (yield)
         except Exception as error:
-            if not self._is_controller or "junitxml" not in _modules_of(error):
+            through = {Path(frame.filename).stem for frame in traceback.extract_tb(error.__traceback__)}
+            if not self._is_controller or "junitxml" not in through:
                 raise
             self._lose(f"report {session.config.getoption('xmlpath')}", error)
 
@@ -267,7 +266,7 @@ class Reporting:
         self._session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _judged(self) -> tuple[AcceptanceRecord, ...]:
-        return judge_acceptances(self._acceptances, list(self._reports.values()))
+        return tuple(judged(acceptance, list(self._reports.values())) for acceptance in self._acceptances)
 
     def _make_warnings_harmless(self) -> None:
         """Those of the script, which pytest prints next."""
@@ -332,13 +331,6 @@ def _reason(error: Exception) -> str:
         return f"{text}; what a page needs comes with: {INSTALL}"
     # Nothing of the user can cause it.
     return f"{type(error).__name__}: {text} (an error of pytest-parallelrun)"
-
-
-def _modules_of(error: BaseException) -> set[str]:
-    """Names of the files, without suffix, that the exception passed through."""
-    return {
-        frame.filename.rpartition("/")[2].removesuffix(".py") for frame in traceback.extract_tb(error.__traceback__)
-    }
 
 
 def _harmless(text: str) -> str:

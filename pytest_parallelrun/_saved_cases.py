@@ -29,11 +29,12 @@ class CaseSaver:
         """The finding with its replay command and, as `test`, a regression test; unchanged if it has no case."""
         if finding.case is None:
             return finding
+        seed = str(self._config.getoption("hypothesis_seed", None))
         try:
             folder = self._folder() / plan.target.folder_name / check
             remarks = save_case(
                 folder,
-                replace(finding.case, seed=finding.case.seed or self._seed()),
+                replace(finding.case, seed=finding.case.seed or (int(seed) if seed.isdigit() else None)),
                 entry=plan.nodeid,
                 check=check,
                 finding=plan.redaction.text(first_line(finding.what)),
@@ -75,10 +76,6 @@ class CaseSaver:
             return parent / check, into
         return parent / check, f"mkdir -p {shlex.quote(target)} && cp -r {shlex.quote(source)} {shlex.quote(target)}/"
 
-    def _seed(self) -> int | None:
-        seed = self._config.getoption("hypothesis_seed", None)
-        return int(seed) if seed is not None and str(seed).isdigit() else None
-
     def _command(self, plan: EntryPlan, folder: Path) -> str:
         """The options of this run that the entry needs; those of the ini file apply anyway."""
         words = ["pytest", f"--parallelrun-entry={self._relative(plan.entry.path)}"]
@@ -106,9 +103,10 @@ class CaseSaver:
         if plan.models:
             models = [f"{name}={self._relative(path)}" for name, path in plan.models.items()]
             arguments.append(f"models={models!r}")
+        script = re.sub(r"\W", "_", plan.entry.path.stem)
         return [
             "from pytest_parallelrun import load_case",
-            f"def test_{_identifier(plan.entry.path.stem)}_{check}():",
+            f"def test_{script}_{check}():",
             f"    case = load_case({self._relative(folder)!r})",
             f"    result = case.run({', '.join(arguments)})",
             "    assert not case.problem(result), result.explain()",
@@ -132,7 +130,3 @@ def _shown(option: str, value: str) -> str:
         except ValueError:
             return masked_text(value)
     return masked_text(value)
-
-
-def _identifier(text: str) -> str:
-    return re.sub(r"\W", "_", text)

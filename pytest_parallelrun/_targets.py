@@ -113,9 +113,12 @@ def _of_jobs(
     for path, entry in wanted.items():
         # If a step is so wrong that its script is unknown, the problems say more.
         if path not in scripts and all(reading.script is not None for reading in readings):
-            steps_text = ", ".join(_named(reading.name, reading.script) for reading in readings) or "none"
+            steps_text = ", ".join(
+                f"'{reading.name}'" + ("" if reading.script is None else f" ({reading.script.name})")
+                for reading in readings
+            )
             raise usage_error(
-                f"{entry} is no entry of {', '.join(str(item) for item in jobs)}, which has: {steps_text}."
+                f"{entry} is no entry of {', '.join(str(item) for item in jobs)}, which has: {steps_text or 'none'}."
             )
     problems: list[Problem] = []
     targets: dict[SourceLocation, Target] = {}
@@ -210,10 +213,6 @@ def _hint(wanted: str, names: Sequence[str], job: JobFile) -> str:
         return f"Write FILE{STEP}STEP, or FILE alone for all of them."
     skipped = "".join(f" {sentence}." for sentence in job.skipped)
     return (did_you_mean(wanted, names) if names else "The file has no parallel step.") + skipped
-
-
-def _named(name: str, script: Path | None) -> str:
-    return f"'{name}'" + ("" if script is None else f" ({script.name})")
 
 
 def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:

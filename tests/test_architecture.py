@@ -41,11 +41,11 @@ ALLOWED = {
 BUDGET = {
     "emulator": 16_810,
     "contract": 15_640,
-    "job_files": 5_150,
-    "report": 2_550,
-    "strategies": 1_420,
-    "ring 3": 3_280,
-    "forecast": 1_340,
+    "job_files": 4_855,
+    "report": 2_335,
+    "strategies": 1_355,
+    "ring 3": 3_270,
+    "forecast": 1_305,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
@@ -215,7 +215,7 @@ def test_all_that_is_printed_goes_through_the_functions_that_make_it_harmless() 
         ("_reporting.py", "line"),
         ("_reporting.py", "self._text"),
         ("_show.py", "'\\n'.join((_page(check) for check in checks))"),
-        ("_show.py", "'\\n\\n'.join(('\\n'.join(_lines(plan, engine, verbosity)) for plan in entries.gated)) + '\\n'"),
+        ("_show.py", "'\\n\\n'.join(texts) + '\\n'"),
         ("_show.py", "text.encode(encoding, errors).decode(encoding)"),
     }
     printed = {

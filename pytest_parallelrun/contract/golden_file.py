@@ -21,8 +21,7 @@ from typing import cast
 
 from pytest_parallelrun.contract.cases.plain_json import from_plain, to_plain
 from pytest_parallelrun.contract.rows.comparison import Tolerance
-from pytest_parallelrun.contract.rows.leaves import leaves_of, name_of
-from pytest_parallelrun.contract.rows.values import json_in, kind_of, plain
+from pytest_parallelrun.contract.rows.values import json_in, kind_of, leaves_of, name_of, plain
 from pytest_parallelrun.emulator.errors import did_you_mean
 
 VERSION = 1
@@ -82,7 +81,6 @@ class GoldenOutput:
 
     @cached_property
     def names(self) -> set[str]:
-        """The names of all values."""
         return {*self.columns, *(name_of(key) for row in self.all_rows for key in leaves_of(row))}
 
     @cached_property
@@ -93,7 +91,6 @@ class GoldenOutput:
         return found.union(name for name, kinds in self.columns.items() if "number" in kinds)
 
     def text(self) -> str:
-        """The content of the file."""
         content = {
             "version": VERSION,
             "settings": self.settings,

@@ -44,8 +44,6 @@ _OWN_ROWS = (
     "Return in each call the rows of its own items, as in `rows.extend(buffer); buffer.clear()` at the end of run(): "
     "the service counts the results of each call, and what a later call returns, or shutdown() writes, is not counted"
 )
-
-
 _NO_VALUE = ("", "nan", "None", "NaT", "<NA>")
 
 
@@ -109,7 +107,6 @@ class _Trials:
         self._seconds = 0.0
 
     def rows(self, positions: Sequence[int]) -> list[object]:
-        """What run() returns for these items."""
         if self._seconds > MAX_TRIED_SECONDS:
             raise _CannotTell
         if self.on_fresh_workers:
@@ -274,17 +271,15 @@ def _keys(pool: SampleMiniBatch) -> Iterator[tuple[str, list[str]]]:
     for sign in "_-.":
         yield f"name before the last '{sign}'", [stem.rpartition(sign)[0] or stem for stem in stems]
         yield f"name before the first '{sign}'", [stem.partition(sign)[0] for stem in stems]
-    texts = [_text_in(path) for path in paths]
+    texts = []
+    for path in paths:
+        with open(path, "rb") as file:
+            texts.append(file.read(MAX_SEARCHED_BYTES).decode("utf-8", "replace").strip())
     yield "content", texts
     held = [json_in(text) for text in texts]
     records = [one if isinstance(one, dict) else {} for one in held]
     for name in dict.fromkeys(name for one in records for name in one):
         yield f"value of '{name}'", [str(one.get(name)) for one in records]
-
-
-def _text_in(path: str) -> str:
-    with open(path, "rb") as file:
-        return file.read(MAX_SEARCHED_BYTES).decode("utf-8", "replace").strip()
 
 
 def _by_number(trials: _Trials) -> tuple[str, str] | None:
@@ -334,7 +329,7 @@ def _edge(trials: _Trials, positions: Sequence[int], counts: Mapping[int, int]) 
 
 
 class _Law(NamedTuple):
-    """A number of results by the number of items. room: items beyond which it is told from others, by its number."""
+    """A number of results by the number of items, and what to look for in the script."""
 
     results: Callable[[int, int], int]
     is_shown_by: Callable[[int, int], bool]

@@ -77,7 +77,6 @@ def without_missing_options(text: str, is_missing: Callable[[Binding], bool]) ->
 
 
 def outside_options(text: str) -> str:
-    """The text without all `$[[...]]`."""
     return _OPTIONAL.sub(" ", text)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
 from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import ALONE, InputValue, local_path, look_up
-from pytest_parallelrun.job_files.job_step import JobStep, StepReading
+from pytest_parallelrun.job_files.job_step import JobStep, ReadSettings, StepReading
 from pytest_parallelrun.job_files.keys import (
     DEPLOYMENT_SETTINGS,
     NEW_DEPLOYMENT,
@@ -20,8 +20,8 @@ from pytest_parallelrun.job_files.keys import (
     check_keys,
 )
 from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
-from pytest_parallelrun.job_files.settings import Read, read_settings
-from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, entry_text, present, text_of, type_of
+from pytest_parallelrun.job_files.settings import read_settings
+from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, text_of
 
 ONLINE = (
     "instance_type",
@@ -46,20 +46,19 @@ INPUT = "input"
 
 def is_deployment(table: Table) -> bool:
     """Whether the file is a batch deployment, not an online one, which has the same keys."""
-    schema = (entry_text(table, "$schema") or "").lower()
+    schema = (table.text("$schema") or "").lower()
     if "deployment" in schema:
         return "batch" in schema or "online" not in schema
-    kind = type_of(table)
+    kind = table.type
     if kind not in ("", "model", "pipeline") or any(name in table.entries for name in ONLINE):
         return False
     return any(name in table.entries for name in BATCH)
 
 
 def read_deployment(table: Table, *, given: GivenCode) -> StepReading:
-    """The only entry of a batch deployment."""
     problems = Problems()
-    name = entry_text(table, "name") or table.location.file.stem
-    kind = type_of(table)
+    name = table.text("name") or table.location.file.stem
+    kind = table.type
     if kind == "pipeline":
         problems.add(
             table.entries["type"].location,
@@ -96,16 +95,16 @@ def _read(
     keys: Mapping[str, Key],
     problems: Problems,
     given: GivenCode,
-    dropped: Mapping[str, str],
+    dropped: dict[str, str],
 ) -> StepReading:
-    configuration = present(table.entries.get("code_configuration"))
+    configuration = table.get("code_configuration")
     if configuration is None and "scoring_script" in table.entries:
         # Keywords of a call.
         renamed = {"code_path": "code", "scoring_script": "scoring_script"}
         entries = {new: table.entries[old] for old, new in renamed.items() if old in table.entries}
         configuration = Table(table.location, entries, dict.fromkeys(entries, table.location))
     if configuration is None:
-        model = f" Its model ({entry_text(table, 'model')})" if entry_text(table, "model") else " A model of MLflow"
+        model = f" Its model ({table.text('model')})" if table.text("model") else " A model of MLflow"
         problems.add(
             table.location,
             f"there is no script to gate: the deployment has no code_configuration.{model} is scored by a script that "
@@ -117,7 +116,7 @@ def _read(
     code, script = parts.entries.get("code"), parts.entries.get("scoring_script")
     entry = find_script(code, script, problems, names=names, given=given)
 
-    read = Read()
+    read = ReadSettings(notes=dropped)
     read.put("profile", "batch", table.location)
     read_settings(table, keys, lambda binding, location: look_up(binding, {}, ALONE, location), problems, read)
     if read.values.get("output_action") == "summary_only" and "append_row_file_name" in read.values:
@@ -135,15 +134,11 @@ def _read(
         location=table.location,
         profile="batch",
         entry=entry,
-        values=read.values,
-        origins=read.origins,
+        **vars(read),
         inputs={INPUT: InputValue(name=INPUT, location=table.location, why="comes with each call of the endpoint")},
         split=(INPUT,),
-        unresolved=read.unresolved,
-        notes={**dropped, **read.notes},
-        not_emulated=tuple(read.not_emulated),
         model=model_path,
-        environment=read_environment(table.entries.get("environment")),
+        environment=read_environment(table.get("environment")),
     )
     return StepReading(name, entry.path, step)
 

@@ -34,11 +34,6 @@ class DiscoveredStep:
     file: JobFile
     reading: StepReading
 
-    @property
-    def address(self) -> str:
-        """The value of --parallelrun-job for just this one."""
-        return f"{self.file.path}::{self.reading.name}"
-
 
 def discover(script: Path, root: Path) -> tuple[list[DiscoveredStep], list[Problem]]:
     """The steps that run a script, and problems of files that name it but are not YAML.
@@ -91,7 +86,7 @@ def _candidates(folder: Path, script: Path) -> Iterator[tuple[Path, str, int]]:
 
 def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Problem]]:
     # PyYAML takes 20 ms to import, which a run without such a file should not pay.
-    from pytest_parallelrun.job_files.job_table import read_job_table
+    from pytest_parallelrun.job_files.job_file import read_job_table
 
     problems = Problems()
     table = None if is_too_large(size, path, problems) else parse_yaml(text, path, problems)

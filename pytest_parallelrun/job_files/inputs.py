@@ -13,19 +13,7 @@ from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.emulator.setting_types import FILE_NAME
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, REMOTE, ROW_MODE
 from pytest_parallelrun.job_files.bindings import Binding, BindingError, whole_binding
-from pytest_parallelrun.job_files.tree import (
-    Node,
-    Opaque,
-    Problem,
-    Problems,
-    Scalar,
-    SourceLocation,
-    Table,
-    entry_text,
-    kind_of,
-    present,
-    text_of,
-)
+from pytest_parallelrun.job_files.tree import Node, Opaque, Problem, Problems, Scalar, SourceLocation, Table, text_of
 
 VALUE_TYPES = ("string", "number", "integer", "boolean")
 DATA_TYPES = ("uri_folder", "uri_file", "mltable", "custom_model", "mlflow_model", "triton_model", "path")
@@ -88,7 +76,6 @@ ALONE = StepContext({}, {}, exists=False)
 
 
 def read_inputs(node: Node | None, context: StepContext, problems: Problems) -> dict[str, InputValue]:
-    """The inputs that a mapping declares or gives."""
     return {name: _input(name, value, context, problems) for name, value in _entries(node, "inputs", problems)}
 
 
@@ -139,12 +126,11 @@ def look_up(
 
 
 def _entries(node: Node | None, key: str, problems: Problems) -> list[tuple[str, Node]]:
-    node = present(node)
     if node is None:
         return []
     if isinstance(node, Table):
         return list(node.entries.items())
-    problems.add(node.location, f"'{key}' must be a mapping of names, and is {kind_of(node)}")
+    problems.add(node.location, f"'{key}' must be a mapping of names, and is {node.kind}")
     return []
 
 
@@ -155,9 +141,7 @@ def _input(name: str, node: Node, context: StepContext, problems: Problems) -> I
     if isinstance(node, Opaque):
         return replace(start, why=f"is `{node.text}`: {node.why}", elsewhere=True)
     if not isinstance(node, Table):
-        problems.add(
-            node.location, f"the input '{name}' is {kind_of(node)}; it must be a value, or a mapping with a type"
-        )
+        problems.add(node.location, f"the input '{name}' is {node.kind}; it must be a value, or a mapping with a type")
         return start
     for key in node.entries:
         if key not in INPUT_KEYS:
@@ -168,15 +152,16 @@ def _input(name: str, node: Node, context: StepContext, problems: Problems) -> I
         of_step = MODES if written not in ("mltable", None) else TABLE_MODES
         _check_mode(node, of_step if context.exists else COMPONENT_MODES, problems, owner=f"input '{name}'")
     start = replace(start, type=written, type_location=node.entries["type"].location if written else None)
-    start = replace(start, optional=_flag(node.entries.get("optional")))
-    path = present(node.entries.get("path"))
+    optional = node.entries.get("optional")
+    start = replace(start, optional=isinstance(optional, Scalar) and str(optional.value).lower() == "true")
+    path = node.get("path")
     if path is not None:
         start = replace(start, location=path.location)
         if isinstance(path, Opaque):
             return replace(start, why=f"has the path `{path.text}`: {path.why}")
         text = text_of(path)
         if text is None:
-            problems.add(path.location, f"the path of the input '{name}' must be a text, and is {kind_of(path)}")
+            problems.add(path.location, f"the path of the input '{name}' must be a text, and is {path.kind}")
             return start
         return _bound(start, text, context, problems) or _at(start, text)
     default = node.entries.get("default", node.entries.get("value"))
@@ -232,17 +217,13 @@ def _type(node: Table, problems: Problems) -> str | None:
 
 def _check_mode(node: Table, allowed: Sequence[str], problems: Problems, *, owner: str) -> None:
     """The mode of data has no effect here; values that the client refuses are reported all the same."""
-    mode = present(node.entries.get("mode"))
+    mode = node.get("mode")
     text = text_of(mode)
     if mode is None or isinstance(mode, Opaque) or (text is not None and "${{" in text):
         return
     if text is None or text.lower() not in allowed:
-        shown = kind_of(mode) if text is None else repr(text)
+        shown = mode.kind if text is None else repr(text)
         problems.add(mode.location, f"{owner}: there is no mode {shown}. {did_you_mean(text or '', allowed)}")
-
-
-def _flag(node: Node | None) -> bool:
-    return isinstance(node, Scalar) and str(node.value).lower() == "true"
 
 
 def _output(name: str, node: Node, context: StepContext, problems: Problems) -> OutputValue:
@@ -263,7 +244,7 @@ def _output(name: str, node: Node, context: StepContext, problems: Problems) -> 
     _check_mode(node, OUTPUT_MODES, problems, owner=f"output '{name}'")
     if (_type(node, problems) or "") != "uri_file":
         return OutputValue(name)
-    last = Path((entry_text(node, "path") or "").replace("\\", "/")).name
+    last = Path((node.text("path") or "").replace("\\", "/")).name
     try:
         file_name = FILE_NAME.parse(last) if "${{" not in last else None
     except ValueError:
@@ -309,7 +290,8 @@ def typed_input(value: InputValue, sample: Sequence[str] | None, *, row_mode: bo
     paths = [value.path or ""] if sample is None else list(sample)
     described = [path for path in paths if os.path.isfile(os.path.join(path, MLTABLE))]
     location = value.type_location or value.location
-    where = f"the input '{value.name}' is {_article(value.type or FOLDER)} ({location.origin})"
+    kind = value.type or FOLDER
+    where = f"the input '{value.name}' is {'an' if kind.startswith('m') else 'a'} {kind} ({location.origin})"
     if row_mode:
         return TypedInput()
     if value.type == FOLDER or (value.type is None and sample is None):
@@ -350,7 +332,3 @@ def _wrong_path(value: InputValue) -> str | None:
 
 def _described(path: str) -> str:
     return f"put '{os.path.basename(path)}' into a folder with an {MLTABLE} file, and give that with type: mltable"
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind.startswith("m") else f"a {kind}"

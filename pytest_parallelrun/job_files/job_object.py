@@ -14,8 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytest_parallelrun.emulator.errors import InputError, SettingsError, not_there
-from pytest_parallelrun.job_files.job_file import read_job_file
-from pytest_parallelrun.job_files.job_table import read_job_table
+from pytest_parallelrun.job_files.job_file import read_job_file, read_job_table
 from pytest_parallelrun.job_files.keys import DEPLOYMENT_SETTINGS
 from pytest_parallelrun.job_files.parallel import FALSY_IN_A_STEP
 from pytest_parallelrun.job_files.script import GivenCode
@@ -59,7 +58,6 @@ def step_of(job: object, code: Path | None = None) -> JobStep:
 
 
 def read_object(job: object, given: GivenCode) -> JobFile:
-    """All parallel jobs of an object or file."""
     if isinstance(job, (str, os.PathLike)):
         path = Path(os.path.abspath(job))
         if not path.is_file():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_parallelrun.emulator.arguments import ProgramArguments, apply_program_arguments, parse_program_arguments
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.job_environment import JobEnvironment
-from pytest_parallelrun.emulator.setting_table import Profile
+from pytest_parallelrun.emulator.setting_table import Profile, resolve_setting
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import (
     Binding,
@@ -31,34 +31,55 @@ from pytest_parallelrun.job_files.tree import STARS, JobFileError, Problem, Prob
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobStep:
+class ReadSettings:
+    """What a job file sets, filled as it is read.
+
+    values: by setting or v1 name, as JobSettings takes them. origins: file and line, by setting. unresolved: by
+    setting, the problem that holds unless it is given elsewhere; `environment_variables.NAME` for one variable. notes:
+    sentences by the setting that they are about, or by a key that the client drops. not_emulated: keys without effect
+    here, each with its line.
+    """
+
+    values: dict[str, object] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    locations: dict[str, SourceLocation] = field(default_factory=dict)
+    unresolved: dict[str, Problem] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    not_emulated: list[str] = field(default_factory=list)
+
+    def put(self, name: str, value: object, location: SourceLocation) -> None:
+        """Adds a value by the name of its setting, or its v1 name."""
+        setting, _ = resolve_setting(name)
+        self.values[name] = value
+        self.origins[setting] = location.origin
+        self.locations[setting] = location
+
+    def leave(self, setting: str, location: SourceLocation, message: str) -> None:
+        """Adds a problem that holds unless the setting is given elsewhere."""
+        self.unresolved[setting] = Problem(location, message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStep(ReadSettings):
     """One entry script with what its job file says about it.
 
     Its methods take `options`: values of --parallelrun-input by the name of the input, which override those of the job
     file.
 
-    values: by setting or v1 name, as JobSettings takes them. origins: file and line, by setting. arguments: the text of
-    the program arguments, or the list of them in v1. split: the inputs that make mini-batches. unresolved: by setting,
-    the problem that holds unless the setting is given elsewhere. An environment variable has the name
-    `environment_variables.NAME` there. notes: sentences by the setting that they are about, or by a key that the client
-    drops. not_emulated: keys without effect here, each with its line. model: a local one of a batch deployment.
+    arguments: the text of the program arguments, or the list of them in v1. split: the inputs that make mini-batches.
+    model: a local one of a batch deployment.
     """
 
     name: str
     location: SourceLocation
     profile: Profile
     entry: EntryFile
-    values: Mapping[str, object]
-    origins: Mapping[str, str]
     arguments: str | Sequence[str] = ()
     arguments_location: SourceLocation | None = None
     inputs: Mapping[str, InputValue] = field(default_factory=dict)
     outputs: Mapping[str, OutputValue] = field(default_factory=dict)
     context: StepContext = ALONE
     split: tuple[str, ...] = ()
-    unresolved: Mapping[str, Problem] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
-    not_emulated: tuple[str, ...] = ()
     model: Path | None = None
     environment: JobEnvironment | None = None
 
@@ -110,13 +131,16 @@ class JobStep:
 
     @property
     def splits_mltable(self) -> bool:
-        """Whether the input that is split is declared as an MLTable."""
         return any(self.inputs[name].type == "mltable" for name in self.split)
 
     def sample(self, options: Mapping[str, str]) -> tuple[str, ...]:
         """Paths of the inputs that make mini-batches; () unless all are known."""
         paths = [options.get(name) or self.inputs[name].path for name in self.split]
         return tuple(path for path in paths if path) if all(paths) else ()
+
+    def without_path(self, options: Mapping[str, str]) -> Iterator[str]:
+        """The inputs that make mini-batches and have no path."""
+        return (name for name in self.split if name not in options and self.inputs[name].path is None)
 
     def sample_origin(self, options: Mapping[str, str]) -> str | None:
         """Where the job file has the paths of `sample()`; None if an option gives them."""
@@ -140,12 +164,10 @@ class JobStep:
 
     def missing_sample(self, options: Mapping[str, str]) -> str | None:
         """Why there is no sample, and the option that provides one; None if there is one."""
-        for name in self.split:
+        for name in self.without_path(options):
             value = self.inputs[name]
-            if name not in options and value.path is None:
-                why = f" {value.why}" if value.why else " is no path"
-                at = value.location.origin
-                return f"the input '{name}' ({at}){why}; give a sample with --parallelrun-input={name}=PATH"
+            why, at = value.why or "is no path", value.location.origin
+            return f"the input '{name}' ({at}) {why}; give a sample with --parallelrun-input={name}=PATH"
         return None if self.split else "the job definition names no input; give one with --parallelrun-input=PATH"
 
     def program_arguments(self, options: Mapping[str, str]) -> tuple[str, ...]:
@@ -153,22 +175,18 @@ class JobStep:
 
         JobFileError if the value of an input is unknown.
         """
-        location = self.arguments_location or self.location
-        problems = Problems()
+        location, problems = self.arguments_location or self.location, Problems()
 
         def fill(binding: Binding) -> str:
             if binding.source.endswith("outputs"):
                 return self._output(binding)
-            value = self._value(binding, options, location)
+            value = self._value(binding, options)
             if value is None:
-                problems.add(location, self._needed(binding, location))
-                return ""
-            return value
+                problems.add(location, self._needed(binding))
+            return value or ""
 
         if isinstance(self.arguments, str):
-            kept = without_missing_options(
-                self.arguments, lambda binding: self._is_left_out(binding, options, location)
-            )
+            kept = without_missing_options(self.arguments, lambda binding: self._is_left_out(binding, options))
             filled = tuple(split_arguments(kept, fill))
         else:
             bound = ((text, whole_binding(text) if "inputs." in text else None) for text in self.arguments)
@@ -177,10 +195,13 @@ class JobStep:
             raise JobFileError(problems)
         return filled
 
-    def _value(self, binding: Binding, options: Mapping[str, str], location: SourceLocation) -> str | None:
+    def _look_up(self, binding: Binding) -> InputValue:
+        return look_up(binding, self.inputs, self.context, self.arguments_location or self.location)
+
+    def _value(self, binding: Binding, options: Mapping[str, str]) -> str | None:
         if binding.source == "inputs" and binding.name in options:
             return options[binding.name]
-        value = look_up(binding, self.inputs, self.context, location)
+        value = self._look_up(binding)
         if value.name in options and binding.source != "inputs":
             return options[value.name]
         return value.path if value.path is not None else None if value.literal is None else str(value.literal)
@@ -190,14 +211,14 @@ class JobStep:
         text = f"${{{{outputs.{binding.name}}}}}"
         return f"{text}/{output.file_name or output.name}" if output is not None and output.is_file else text
 
-    def _is_left_out(self, binding: Binding, options: Mapping[str, str], location: SourceLocation) -> bool:
+    def _is_left_out(self, binding: Binding, options: Mapping[str, str]) -> bool:
         if binding.source.endswith("outputs"):
             return False
-        value = look_up(binding, self.inputs, self.context, location)
-        return value.optional and self._value(binding, options, location) is None and not value.elsewhere
+        value = self._look_up(binding)
+        return value.optional and self._value(binding, options) is None and not value.elsewhere
 
-    def _needed(self, binding: Binding, location: SourceLocation) -> str:
-        value = look_up(binding, self.inputs, self.context, location)
+    def _needed(self, binding: Binding) -> str:
+        value = self._look_up(binding)
         placeholder = "VALUE" if value.is_value else "PATH"
         name = binding.name if binding.source == "inputs" else value.name
         text = (
@@ -230,7 +251,6 @@ class StepReading:
 
     @classmethod
     def failed(cls, name: str, entry: EntryFile | None, problems: Problems) -> StepReading:
-        """A step that has problems."""
         return cls(name, None if entry is None else entry.path, None, tuple(problems))
 
 

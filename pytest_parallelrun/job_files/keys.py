@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_parallelrun.job_files.tree import STARS, Opaque, Problems, Table, present, value_text
+from pytest_parallelrun.job_files.tree import STARS, Opaque, Problems, Table
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,23 @@ READ = Key()
 NAMED = Key(named=True)
 WHOLE = "whole number"
 
+
+def _setting(type: str, *names: str) -> dict[str, Key]:
+    """Keys with the names of the settings that they set."""
+    return {name: Key(name, type=type) for name in names}
+
+
 METADATA = dict.fromkeys(
     ("$schema", "name", "version", "description", "tags", "properties", "display_name", "experiment_name", "id"), READ
 ) | dict.fromkeys(("comment", "creation_context", "latest_version", "auto_delete_setting"), READ)
 
 RESOURCES = {
-    "instance_count": Key("instance_count", type=WHOLE),
+    **_setting(WHOLE, "instance_count"),
     **dict.fromkeys(
         ("instance_type", "properties", "docker_args", "shm_size", "locations", "max_instance_count"), NAMED
     ),
 }
-RETRY_SETTINGS = {"max_retries": Key("max_retries", type=WHOLE), "timeout": Key("timeout", type=WHOLE)}
+RETRY_SETTINGS = _setting(WHOLE, "max_retries", "timeout")
 
 TASK = {
     "type": Key(required=True),
@@ -68,13 +74,11 @@ PARALLEL = {
     "outputs": READ,
     "input_data": Key(required=True),
     "task": Key(required=True, below=TASK),
-    "mini_batch_size": Key("mini_batch_size", type="text"),
-    "partition_keys": Key("partition_keys", type="list"),
-    "error_threshold": Key("error_threshold", type=WHOLE),
-    "mini_batch_error_threshold": Key("mini_batch_error_threshold", type=WHOLE),
-    "max_concurrency_per_instance": Key("max_concurrency_per_instance", type=WHOLE),
+    **_setting("text", "mini_batch_size"),
+    **_setting("list", "partition_keys"),
+    **_setting(WHOLE, "error_threshold", "mini_batch_error_threshold", "max_concurrency_per_instance"),
     "retry_settings": Key(below=RETRY_SETTINGS),
-    "logging_level": Key("logging_level", type="word"),
+    **_setting("word", "logging_level"),
     "resources": Key(below=RESOURCES),
     "is_deterministic": NAMED,
 }
@@ -99,12 +103,11 @@ FUNCTION = {
 """Keywords of parallel_run_function(): SDK reference."""
 
 DEPLOYMENT_SETTINGS = {
-    "max_concurrency_per_instance": Key("max_concurrency_per_instance", type=WHOLE),
-    "error_threshold": Key("error_threshold", type=WHOLE),
-    "logging_level": Key("logging_level", type="text"),
-    "mini_batch_size": Key("mini_batch_size", type=WHOLE),
+    **_setting(WHOLE, "max_concurrency_per_instance", "error_threshold"),
+    **_setting("text", "logging_level"),
+    **_setting(WHOLE, "mini_batch_size"),
     "retry_settings": Key(below=RETRY_SETTINGS),
-    "output_action": Key("output_action", type="text"),
+    **_setting("text", "output_action"),
     "output_file_name": Key("append_row_file_name", type="text"),
     "environment_variables": Key("environment_variables"),
 }
@@ -128,7 +131,7 @@ PIPELINE = {
 
 NEW_DEPLOYMENT = {
     **DEPLOYMENT_BASE,
-    "settings": Key(below={**DEPLOYMENT_SETTINGS, "instance_count": Key("instance_count", type=WHOLE)}),
+    "settings": Key(below={**DEPLOYMENT_SETTINGS, **_setting(WHOLE, "instance_count")}),
 }
 """Of a batch deployment with `type: model`. YAML reference of the batch deployment."""
 OLD_DEPLOYMENT = {**DEPLOYMENT_BASE, **DEPLOYMENT_SETTINGS}
@@ -141,18 +144,17 @@ CONFIG = {
     "output_action": Key("output_action", required=True, type="text"),
     "compute_target": Key(required=True, named=True),
     "node_count": Key("node_count", required=True, type=WHOLE),
-    "process_count_per_node": Key("process_count_per_node", type=WHOLE),
-    "mini_batch_size": Key("mini_batch_size"),
+    **_setting(WHOLE, "process_count_per_node"),
+    **_setting("any", "mini_batch_size"),
     "source_directory": READ,
     "description": READ,
-    "logging_level": Key("logging_level", type="text"),
-    "run_invocation_timeout": Key("run_invocation_timeout", type=WHOLE),
-    "run_max_try": Key("run_max_try", type=WHOLE),
-    "append_row_file_name": Key("append_row_file_name", type="text"),
-    "allowed_failed_count": Key("allowed_failed_count", type=WHOLE),
-    "allowed_failed_percent": Key("allowed_failed_percent"),
-    "partition_keys": Key("partition_keys", type="list"),
-    "environment_variables": Key("environment_variables"),
+    **_setting("text", "logging_level"),
+    **_setting(WHOLE, "run_invocation_timeout", "run_max_try"),
+    **_setting("text", "append_row_file_name"),
+    **_setting(WHOLE, "allowed_failed_count"),
+    **_setting("any", "allowed_failed_percent"),
+    **_setting("list", "partition_keys"),
+    **_setting("any", "environment_variables"),
 }
 """Keywords of ParallelRunConfig(): SDK reference."""
 
@@ -190,19 +192,12 @@ OTHER_VERSION = {
 }
 """v1 name -> v2 name. Source: migration guide from ParallelRunStep to parallel jobs."""
 
-_FROM_V2 = {
-    "mini_batch_error_threshold": "allowed_failed_count",
-    "max_retries": "run_max_try",
+_FROM_V2 = {v2.rpartition(".")[2]: v1 for v1, v2 in OTHER_VERSION.items() if v1 != "side_inputs"} | {
     "retry_settings": "run_max_try and run_invocation_timeout",
-    "timeout": "run_invocation_timeout",
-    "instance_count": "node_count",
     "resources": "node_count",
-    "max_concurrency_per_instance": "process_count_per_node",
-    "code": "source_directory",
     "task": "source_directory and entry_script",
     "program_arguments": "arguments, of ParallelRunStep",
     "append_row_to": "output_action and append_row_file_name",
-    "compute": "compute_target",
 }
 _FROM_PARALLEL_JOB = {
     "program_arguments": "environment_variables, since a batch deployment has no program arguments",
@@ -247,14 +242,14 @@ def check_keys(
                 f"the key '{name}' in {owner} ({location.origin}) has no effect: the client drops it"
             ) + _elsewhere(name, keys)
     for name, key in keys.items():
-        node = present(table.entries.get(name))
+        node = table.get(name)
         if key.required and name not in optional and node is None:
             problems.add(table.location, f"{owner} needs the key '{name}'")
         elif key.below is not None and node is not None:
             if isinstance(node, Table):
                 check_keys(node, key.below, problems, owner=f"'{name}'", optional=optional, dropped=dropped)
             elif not (isinstance(node, Opaque) and (deciding_below(key.below) or name == "task")):
-                problems.add(node.location, f"'{name}' must be a mapping, and is {value_text(node)}")
+                problems.add(node.location, f"'{name}' must be a mapping, and is {node.described}")
 
 
 def deciding_below(keys: Mapping[str, Key]) -> list[str]:
@@ -270,22 +265,19 @@ def deciding_below(keys: Mapping[str, Key]) -> list[str]:
 
 def _may_decide(name: str, keys: Mapping[str, Key]) -> bool:
     """Whether an unknown key resembles one that decides the outcome."""
-    for key in keys.values():
-        if key.below and name in key.below:
-            return key.below[name].setting in DECIDING
+    _, misplaced = _below(name, keys)
+    if misplaced is not None:
+        return misplaced.setting in DECIDING
     if name in STEP:
         return _decides(STEP[name])
     renamed = _renamed(name, keys)
-    if renamed is not None and renamed.rpartition(".")[2] in DECIDING:
-        return True
-    word = _word(name)
-    if _DECIDING_WORDS.search(word):
+    if renamed.rpartition(".")[2] in DECIDING or _DECIDING_WORDS.search(_word(name)):
         return True
     candidates = dict(keys)
     for key in keys.values():
         candidates.update(key.below or {})
-    near = difflib.get_close_matches(word, candidates, n=1, cutoff=CLOSE)
-    return bool(near) and _decides(candidates[near[0]])
+    near = _nearest(name, candidates, CLOSE)
+    return near is not None and _decides(candidates[near])
 
 
 def _decides(key: Key) -> bool:
@@ -295,56 +287,56 @@ def _decides(key: Key) -> bool:
 def _nearest_required(name: str, keys: Mapping[str, Key], table: Table) -> bool:
     """Whether an unknown key resembles a required one that is missing."""
     missing = [key for key, value in keys.items() if value.required and key not in table.entries]
-    return (
-        bool(difflib.get_close_matches(_word(name), missing, n=1, cutoff=CLOSE))
-        or (_renamed(name, keys) or "").rpartition(".")[2] in missing
-    )
+    return _nearest(name, missing, CLOSE) is not None or _renamed(name, keys).rpartition(".")[2] in missing
 
 
-def _elsewhere(name: str, keys: Mapping[str, Key]) -> str:
-    """Where a dropped key belongs, for the end of a sentence; "" if it is no key at all."""
-    for parent, key in keys.items():
-        if key.below and name in key.below:
-            return f"; it belongs below '{parent}'"
-    if keys is COMPONENT and name in STEP:
-        return "; it belongs to the step of the pipeline that uses the component"
-    renamed = _renamed(name, keys)
-    return f"; here it is {renamed}" if renamed else ""
+def _below(name: str, keys: Mapping[str, Key]) -> tuple[str, Key | None]:
+    """The key whose mapping has a key of this name, and that one."""
+    found = ((parent, key.below[name]) for parent, key in keys.items() if key.below and name in key.below)
+    return next(found, ("", None))
+
+
+def _nearest(name: str, names: Iterable[str], cutoff: float) -> str | None:
+    return next(iter(difflib.get_close_matches(_word(name), list(names), n=1, cutoff=cutoff)), None)
 
 
 def _word(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", name).lower()
 
 
+def _elsewhere(name: str, keys: Mapping[str, Key]) -> str:
+    """Where a dropped key belongs, for the end of a sentence; "" if it is no key at all."""
+    parent, _ = _below(name, keys)
+    if parent:
+        return f"; it belongs below '{parent}'"
+    if keys is COMPONENT and name in STEP:
+        return "; it belongs to the step of the pipeline that uses the component"
+    renamed = _renamed(name, keys)
+    return f"; here it is {renamed}" if renamed else ""
+
+
 def _advice(name: str, keys: Mapping[str, Key]) -> str:
     """Where the key belongs, its name here, or the nearest one."""
+    parent, misplaced = _below(name, keys)
+    if misplaced is None or misplaced.setting is None:
+        if keys is COMPONENT and name in STEP:
+            return "It belongs to the step of the pipeline that uses the component."
+        if renamed := _renamed(name, keys):
+            return f"Here it is {renamed}."
+    if parent:
+        return f"It belongs below '{parent}': {parent}.{name}."
+    if near := _nearest(name, keys, 0.6):
+        return f"Did you mean '{near}'?"
     for parent, key in keys.items():
-        if key.below and name in key.below and key.below[name].setting is not None:
-            return f"It belongs below '{parent}': {parent}.{name}."
-    if keys is COMPONENT and name in STEP:
-        return "It belongs to the step of the pipeline that uses the component."
-    renamed = _renamed(name, keys)
-    if renamed:
-        return f"Here it is {renamed}."
-    for parent, key in keys.items():
-        if key.below and name in key.below:
-            return f"It belongs below '{parent}': {parent}.{name}."
-    word = _word(name)
-    near = difflib.get_close_matches(word, keys, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean '{near[0]}'?"
-    for parent, key in keys.items():
-        near = difflib.get_close_matches(word, key.below or (), n=1, cutoff=0.75)
-        if near:
-            return f"Did you mean '{parent}.{near[0]}'?"
+        if near := _nearest(name, key.below or (), 0.75):
+            return f"Did you mean '{parent}.{near}'?"
     return f"Allowed: {', '.join(key for key in keys if key not in METADATA or key == 'name')}."
 
 
-def _renamed(name: str, keys: Mapping[str, Key]) -> str | None:
+def _renamed(name: str, keys: Mapping[str, Key]) -> str:
+    """The name of a key of another version or kind of job; "" if it is none."""
     if "run_max_try" in keys or "parallel_run_config" in keys:
-        return _FROM_V2.get(name)
+        return _FROM_V2.get(name, "")
     if "endpoint_name" in keys or "output_file_name" in keys:
-        return _FROM_PARALLEL_JOB.get(name, OTHER_VERSION.get(name, "").replace("task.", "") or None)
-    if name == "scoring_script":
-        return "task.entry_script"
-    return OTHER_VERSION.get(name)
+        return _FROM_PARALLEL_JOB.get(name) or OTHER_VERSION.get(name, "").replace("task.", "")
+    return "task.entry_script" if name == "scoring_script" else OTHER_VERSION.get(name, "")

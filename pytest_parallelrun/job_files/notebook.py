@@ -31,7 +31,6 @@ class SourceText:
     starts: Sequence[tuple[int, int]] = ()
 
     def location(self, line: int, column: int = 1) -> SourceLocation:
-        """The location of a line of the text."""
         if not self.starts:
             return SourceLocation(self.file, line, column)
         first, cell = self.starts[max(0, bisect_right(self.starts, (line, len(self.text))) - 1)]

@@ -26,24 +26,11 @@ from pytest_parallelrun.job_files.inputs import (
     read_outputs,
     refused_type,
 )
-from pytest_parallelrun.job_files.job_step import JobStep, StepReading
+from pytest_parallelrun.job_files.job_step import JobStep, ReadSettings, StepReading
 from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys
 from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
-from pytest_parallelrun.job_files.settings import Read, check_arguments, note_size_without_effect, read_settings
-from pytest_parallelrun.job_files.tree import (
-    Listing,
-    Node,
-    Opaque,
-    Problem,
-    Problems,
-    Scalar,
-    SourceLocation,
-    Table,
-    entry_text,
-    present,
-    text_of,
-    value_text,
-)
+from pytest_parallelrun.job_files.settings import check_arguments, note_size_without_effect, read_settings
+from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Problems, Scalar, SourceLocation, Table, text_of
 
 TASK_TYPES = ("run_function", "function", "model")
 FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
@@ -55,8 +42,8 @@ def read_component(table: Table, name: str, *, given: GivenCode) -> StepReading:
     problems = Problems()
     dropped: dict[str, str] = {}
     check_keys(table, COMPONENT, problems, owner="a parallel component", dropped=dropped)
-    inputs = read_inputs(table.entries.get("inputs"), ALONE, problems)
-    outputs = read_outputs(table.entries.get("outputs"), ALONE, problems)
+    inputs = read_inputs(table.get("inputs"), ALONE, problems)
+    outputs = read_outputs(table.get("outputs"), ALONE, problems)
     parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=PARALLEL, dropped=dropped)
     return _read(parts, problems, given)
 
@@ -73,13 +60,13 @@ def read_function(table: Table, name: str, *, given: GivenCode, unread: Sequence
             "arguments with --parallelrun-args, and --parallelrun-set=output_action=append_row where it appends"
         )
     names = _bound_names(table)
-    node = table.entries.get("inputs")
+    node = table.get("inputs")
     if isinstance(node, Opaque):
         why = f"is among the inputs `{node.text}`, which cannot be read"
         inputs = {one: InputValue(name=one, location=node.location, why=why) for one in names["inputs"]}
     else:
         inputs = read_inputs(node, ALONE, problems)
-    node = table.entries.get("outputs")
+    node = table.get("outputs")
     known = isinstance(node, Opaque)
     outputs = {one: OutputValue(one) for one in names["outputs"]} if known else read_outputs(node, ALONE, problems)
     parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=FUNCTION, dropped=dropped)
@@ -104,18 +91,27 @@ def read_step(
     """A step of a pipeline. component: that of its `component`, None if the step has everything itself."""
     problems = Problems()
     dropped: dict[str, str] = {}
-    inputs = read_inputs(table.entries.get("inputs"), context, problems)
-    outputs = read_outputs(table.entries.get("outputs"), context, problems)
-    if component is None:
-        check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", dropped=dropped)
-        parts = _Parts(
-            name=name, table=table, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped
-        )
-        return _read(parts, problems, given)
-    optional = ("task", "input_data")
+    inputs = read_inputs(table.get("inputs"), context, problems)
+    outputs = read_outputs(table.get("outputs"), context, problems)
+    optional = () if component is None else ("task", "input_data")
     check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", optional=optional, dropped=dropped)
-    check_keys(component, PARALLEL, problems, owner="a parallel component", dropped=dropped)
-    component = component.without(*(key for key in component.entries if key not in PARALLEL))
+    if component is not None:
+        check_keys(component, PARALLEL, problems, owner="a parallel component", dropped=dropped)
+        component = component.without(*(key for key in component.entries if key not in PARALLEL))
+        _check_falsy(table, component, problems)
+        declared = read_inputs(component.get("inputs"), ALONE, problems)
+        inputs = filled_inputs(declared, inputs, str(component.location.origin), problems)
+        outputs = {
+            **read_outputs(component.get("outputs"), ALONE, problems),
+            **_typed_outputs(outputs, table.entries.get("outputs"), component, problems),
+        }
+        own = table.without("inputs", "outputs", "component", "type")
+        table = replace(component.with_entries(own), location=table.location)
+    parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped)
+    return _read(parts, problems, given)
+
+
+def _check_falsy(table: Table, component: Table, problems: Problems) -> None:
     for key in FALSY_IN_A_STEP:
         value, default = table.entries.get(key), component.entries.get(key)
         if not isinstance(value, Scalar) or value.value != 0 or not isinstance(default, Scalar):
@@ -126,24 +122,13 @@ def read_step(
                 f"{key}=0 does not hold: the client takes 0 in a step for 'not set', and sends the component's "
                 f"{default.value} ({default.location.origin}). Set it there",
             )
-    declared = read_inputs(component.entries.get("inputs"), ALONE, problems)
-    inputs = filled_inputs(declared, inputs, str(component.location.origin), problems)
-    outputs = {
-        **read_outputs(component.entries.get("outputs"), ALONE, problems),
-        **_typed_outputs(outputs, table.entries.get("outputs"), component, problems),
-    }
-    merged = replace(
-        component.with_entries(table.without("inputs", "outputs", "component", "type")), location=table.location
-    )
-    parts = _Parts(name=name, table=merged, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped)
-    return _read(parts, problems, given)
 
 
 def _typed_outputs(
     outputs: Mapping[str, OutputValue], node: Node | None, component: Table, problems: Problems
 ) -> dict[str, OutputValue]:
     """The outputs of a step in `node`, with the types of the component's by default."""
-    declared = read_outputs(component.entries.get("outputs"), ALONE, Problems())
+    declared = read_outputs(component.get("outputs"), ALONE, Problems())
     typed = {}
     for name, output in outputs.items():
         if name not in declared:
@@ -170,7 +155,7 @@ class _Parts:
     inputs: Mapping[str, InputValue]
     outputs: Mapping[str, OutputValue]
     keys: Mapping[str, Key]
-    dropped: Mapping[str, str]
+    dropped: dict[str, str]
     context: StepContext = ALONE
 
     def look_up(self, binding: Binding, location: SourceLocation) -> InputValue:
@@ -190,7 +175,7 @@ def _read(parts: _Parts, problems: Problems, given: GivenCode) -> StepReading:
     table = parts.table
     task = table.entries.get("task")
     task = task if isinstance(task, Table) else Table(table.location, {}, {})
-    task_type = entry_text(task, "type")
+    task_type = task.text("type")
     if task_type is not None and task_type.lower() not in TASK_TYPES:
         problems.add(
             task.entries["type"].location, f"there is no task type '{task_type}'. {did_you_mean(task_type, TASK_TYPES)}"
@@ -199,17 +184,17 @@ def _read(parts: _Parts, problems: Problems, given: GivenCode) -> StepReading:
     code, script = task.entries.get("code"), task.entries.get("entry_script")
     entry = find_script(code, script, problems, names=names, given=given)
 
-    read = Read()
+    read = ReadSettings(notes=parts.dropped)
     read.put("profile", "v2", table.location)
     read_settings(table, parts.keys, parts.look_up, problems, read)
     note_size_without_effect(table, read)
-    _append_row_to(task.entries.get("append_row_to"), parts, problems, read)
-    split = _split_input(table.entries.get("input_data"), parts, problems, read)
+    _append_row_to(task.get("append_row_to"), parts, problems, read)
+    split = _split_input(table.get("input_data"), parts, problems, read)
     for name in split:
         refused = refused_type(parts.inputs[name])
         if refused is not None:
             read.unresolved["mini_batch_rows"] = refused
-    arguments, location = _arguments(task.entries.get("program_arguments"), parts, problems, read)
+    arguments, location = _arguments(task.get("program_arguments"), parts, problems, read)
     check_found(entry, table.location, problems)
     if problems or entry is None:
         return StepReading.failed(parts.name, entry, problems)
@@ -218,25 +203,20 @@ def _read(parts: _Parts, problems: Problems, given: GivenCode) -> StepReading:
         location=table.location,
         profile="v2",
         entry=entry,
-        values=read.values,
-        origins=read.origins,
+        **vars(read),
         arguments=arguments,
         arguments_location=location,
         inputs=parts.inputs,
         outputs=parts.outputs,
         context=parts.context,
         split=split,
-        unresolved=read.unresolved,
-        notes={**parts.dropped, **read.notes},
-        not_emulated=tuple(read.not_emulated),
-        environment=read_environment(task.entries.get("environment")),
+        environment=read_environment(task.get("environment")),
     )
     return StepReading(parts.name, entry.path, step)
 
 
-def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: Read) -> None:
+def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: ReadSettings) -> None:
     """Appended results go to an output and have its file name, if it has one."""
-    node = present(node)
     if node is None:
         return
     try:
@@ -245,7 +225,7 @@ def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: R
         problems.add(node.location, f"append_row_to: {error}")
         return
     if binding is None or not binding.source.endswith("outputs"):
-        problems.add(node.location, f"append_row_to must be ${{{{outputs.NAME}}}}, and is {value_text(node)}")
+        problems.add(node.location, f"append_row_to must be ${{{{outputs.NAME}}}}, and is {node.described}")
         return
     known = parts.outputs if binding.source == "outputs" else parts.context.outputs
     if binding.name not in known:
@@ -258,20 +238,17 @@ def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: R
         read.put("append_row_file_name", file_name, node.location)
 
 
-def _split_input(node: Node | None, parts: _Parts, problems: Problems, read: Read) -> tuple[str, ...]:
-    node = present(node)
+def _split_input(node: Node | None, parts: _Parts, problems: Problems, read: ReadSettings) -> tuple[str, ...]:
     if node is None:
         return ()
     if isinstance(node, Opaque):
-        message = (
-            f"input_data is the expression `{node.text}`: {node.why}, or give a sample with --parallelrun-input=PATH"
-        )
-        read.unresolved["input_data"] = Problem(node.location, message)
+        message = f"input_data is {node.described}, or give a sample with --parallelrun-input=PATH"
+        read.leave("input_data", node.location, message)
         return ()
     try:
         binding = whole_binding(text_of(node) or "")
         if binding is None or binding.source != "inputs":
-            problems.add(node.location, f"input_data must be ${{{{inputs.NAME}}}}, and is {value_text(node)}")
+            problems.add(node.location, f"input_data must be ${{{{inputs.NAME}}}}, and is {node.described}")
             return ()
         value = parts.look_up(binding, node.location)
     except BindingError as error:
@@ -283,20 +260,19 @@ def _split_input(node: Node | None, parts: _Parts, problems: Problems, read: Rea
 
 
 def _arguments(
-    node: Node | None, parts: _Parts, problems: Problems, read: Read
+    node: Node | None, parts: _Parts, problems: Problems, read: ReadSettings
 ) -> tuple[str | tuple[str, ...], SourceLocation | None]:
     """The text of the program arguments, validated as far as possible without the values of inputs."""
-    node = present(node)
     if node is None:
         return (), None
     if isinstance(node, Opaque):
-        message = f"program_arguments is the expression `{node.text}`: {node.why}, or give --parallelrun-args=ARGUMENTS"
-        read.unresolved["program_arguments"] = Problem(node.location, message)
+        message = f"program_arguments is {node.described}, or give --parallelrun-args=ARGUMENTS"
+        read.leave("program_arguments", node.location, message)
         return (), node.location
     text = text_of(node)
     if text is None:
         hint = "write them as one text" if isinstance(node, Listing) else "put them in quotes"
-        problems.add(node.location, f"program_arguments must be a text, and is {value_text(node)}: {hint}")
+        problems.add(node.location, f"program_arguments must be a text, and is {node.described}: {hint}")
         return (), node.location
     try:
         for binding in bindings_in(text):

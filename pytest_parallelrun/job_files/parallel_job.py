@@ -67,7 +67,9 @@ class ParallelJob(Job):
             assert input is not None
             source: Any = input
         elif not (source := list(step.sample(values))):
-            raise InputError(f"{step.location}: {_missing(step, values)}: pass a sample, such as input='data/'.")
+            without = (f"the input '{name}' {step.inputs[name].why}" for name in step.without_path(values))
+            missing = next(without, "the job names no input")
+            raise InputError(f"{step.location}: {missing}: pass a sample, such as input='data/'.")
         return cls(
             step.entry.path,
             source[0] if isinstance(source, list) and len(source) == 1 else source,
@@ -88,13 +90,6 @@ def _named(step: JobStep, input: Source | Mapping[str, object] | None) -> Mappin
     if isinstance(input, Mapping):
         return input
     return {step.split[0]: input} if isinstance(input, (str, os.PathLike)) and len(step.split) == 1 else {}
-
-
-def _missing(step: JobStep, values: Mapping[str, str]) -> str:
-    for name in step.split:
-        if name not in values and step.inputs[name].path is None:
-            return f"the input '{name}' {step.inputs[name].why}"
-    return "the job names no input"
 
 
 def _value(step: JobStep, name: str, value: object) -> str:

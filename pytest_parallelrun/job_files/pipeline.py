@@ -11,17 +11,7 @@ from pytest_parallelrun.job_files.job_step import StepReading
 from pytest_parallelrun.job_files.keys import PIPELINE, check_keys
 from pytest_parallelrun.job_files.parallel import read_step
 from pytest_parallelrun.job_files.script import GivenCode
-from pytest_parallelrun.job_files.tree import (
-    Node,
-    Problems,
-    Table,
-    entry_text,
-    kind_of,
-    present,
-    shown,
-    text_of,
-    type_of,
-)
+from pytest_parallelrun.job_files.tree import Node, Problems, Table, present, shown, text_of
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 MAX_DEPTH = 10
@@ -42,11 +32,11 @@ NO_STEP_OF_OURS = (
 
 
 def is_parallel(table: Table) -> bool:
-    return type_of(table) == "parallel"
+    return table.type == "parallel"
 
 
 def is_pipeline(table: Table) -> bool:
-    kind = type_of(table)
+    kind = table.type
     return kind == "pipeline" or (not kind and isinstance(table.entries.get("jobs"), Table))
 
 
@@ -67,21 +57,21 @@ class PipelineReader:
         self, table: Table, context: StepContext | None = None, prefix: str = "", above: tuple[Path, ...] = ()
     ) -> Iterator[StepReading]:
         """The parallel steps of a pipeline. context: its inputs and outputs, if a step of another one gives them."""
-        node = present(table.entries.get("component"))
+        node = table.get("component")
         if context is None and node is not None and "jobs" not in table.entries:
             yield from self._steps_of_component(table, node)
             return
         if context is None:
             context = StepContext(
-                read_inputs(table.entries.get("inputs"), ALONE, self.problems),
-                read_outputs(table.entries.get("outputs"), ALONE, self.problems),
+                read_inputs(table.get("inputs"), ALONE, self.problems),
+                read_outputs(table.get("outputs"), ALONE, self.problems),
             )
         check_keys(table, PIPELINE, self.problems, owner="a pipeline" if not prefix else "an inner pipeline")
         jobs = table.entries.get("jobs")
         if not isinstance(jobs, Table):
             location = table.location if jobs is None else jobs.location
             self.problems.add(
-                location, f"a pipeline needs 'jobs', a mapping of steps; it is {kind_of(jobs) if jobs else 'missing'}"
+                location, f"a pipeline needs 'jobs', a mapping of steps; it is {jobs.kind if jobs else 'missing'}"
             )
             return
         for name, node in jobs.entries.items():
@@ -92,7 +82,7 @@ class PipelineReader:
             if isinstance(node, Table):
                 yield from self._step(node, f"{prefix}{name}", context, (*above, table.location.file))
             else:
-                self.problems.add(node.location, f"the step '{name}' must be a mapping, and is {kind_of(node)}")
+                self.problems.add(node.location, f"the step '{name}' must be a mapping, and is {node.kind}")
 
     def _steps_of_component(self, table: Table, node: Node) -> Iterator[StepReading]:
         """The steps of a job that is a pipeline component and the inputs for it."""
@@ -107,7 +97,7 @@ class PipelineReader:
             self.problems.add(node.location, "component must be that of a pipeline (type: pipeline)")
 
     def _step(self, table: Table, name: str, context: StepContext, above: tuple[Path, ...]) -> Iterator[StepReading]:
-        kind = type_of(table)
+        kind = table.type
         if kind in NO_STEP_OF_OURS:
             return
         node = table.entries.get("component")
@@ -123,7 +113,7 @@ class PipelineReader:
                 return
             yield from self.steps(inner, self._inside(table, component, context), f"{name}.", above)
         elif kind == "parallel" and component is not None:
-            other = entry_text(component, "type")
+            other = component.text("type")
             type_text = f"type: {other}" if other else "no type"
             self.problems.add(table.location, f"the step '{name}' is parallel, and its component has {type_text}")
         elif not kind and component is None:
@@ -131,12 +121,12 @@ class PipelineReader:
 
     def _inside(self, table: Table, component: Table | None, context: StepContext) -> StepContext:
         """What the steps of an inner pipeline see."""
-        inputs = read_inputs(table.entries.get("inputs"), context, self.problems)
-        outputs = read_outputs(table.entries.get("outputs"), context, self.problems)
+        inputs = read_inputs(table.get("inputs"), context, self.problems)
+        outputs = read_outputs(table.get("outputs"), context, self.problems)
         if component is not None:
-            declared = read_inputs(component.entries.get("inputs"), ALONE, self.problems)
+            declared = read_inputs(component.get("inputs"), ALONE, self.problems)
             inputs = filled_inputs(declared, inputs, component.location.origin, self.problems)
-            outputs = {**read_outputs(component.entries.get("outputs"), ALONE, self.problems), **outputs}
+            outputs = {**read_outputs(component.get("outputs"), ALONE, self.problems), **outputs}
         return StepContext(inputs, outputs)
 
     def _component(self, node: Node, owner: str, above: tuple[Path, ...]) -> Table | None:
@@ -146,7 +136,7 @@ class PipelineReader:
         text = text_of(node)
         if not text:
             if present(node) is not None:
-                self.problems.add(node.location, f"component must be the path of a file, and is {kind_of(node)}")
+                self.problems.add(node.location, f"component must be the path of a file, and is {node.kind}")
             return None
         if text.startswith(REMOTE_COMPONENT):
             self.skipped.append(

@@ -16,12 +16,10 @@ CHANGING = ("update", "append", "extend", "insert", "setdefault", "pop", "popite
 class Scope:
     """The assignments of a module or function.
 
-    changed: names whose mapping or list is changed somewhere in the file. is_class: the body of a class. values: the
-    value of a name; None if it has several. assignments: all its values, by line. function: the one whose scope this
-    is.
+    assignments: all values of a name, by line. function: the one whose scope this is. is_class: the body of a class.
+    changed: names whose mapping or list is changed somewhere in the file.
     """
 
-    values: dict[str, ast.expr | None] = field(default_factory=dict)
     parameters: set[str] = field(default_factory=set)
     outer: Scope | None = None
     assignments: dict[str, list[tuple[int, ast.expr | None]]] = field(default_factory=dict)
@@ -29,28 +27,27 @@ class Scope:
     is_class: bool = False
     changed: set[str] = field(default_factory=set)
 
+    def value(self, name: str) -> ast.expr | None:
+        """The value of a name that is assigned here exactly once."""
+        values = self.assignments.get(name, [])
+        return values[0][1] if len(values) == 1 else None
+
     def find(self, name: str) -> tuple[ast.expr | None, Scope, str]:
         """The value of the name, its scope, and why it has no value: "" if it has one."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.parameters:
-                return None, scope, f"'{name}' is a parameter of a function; write a literal"
-            if name in scope.values:
-                value = scope.values[name]
-                if name in scope.changed and _is_collection(value):
-                    return None, scope, f"'{name}' is changed after it is assigned; write a literal"
-                return (
-                    value,
-                    scope,
-                    "" if value is not None else f"'{name}' is not assigned exactly once; write a literal",
-                )
-            scope = scope.outer
-        return None, self, f"'{name}' is not assigned in this file; write a literal"
+        scope = self.home(name)
+        if scope is None:
+            return None, self, f"'{name}' is not assigned in this file; write a literal"
+        if name in scope.parameters:
+            return None, scope, f"'{name}' is a parameter of a function; write a literal"
+        value = scope.value(name)
+        if name in scope.changed and _is_collection(value):
+            return None, scope, f"'{name}' is changed after it is assigned; write a literal"
+        return value, scope, "" if value is not None else f"'{name}' is not assigned exactly once; write a literal"
 
     def home(self, name: str) -> Scope | None:
-        """The scope that gives the name a value."""
+        """The scope that gives the name a value, or has it as a parameter."""
         scope: Scope | None = self
-        while scope is not None and name not in scope.parameters and name not in scope.values:
+        while scope is not None and name not in scope.parameters and name not in scope.assignments:
             scope = scope.outer
         return scope
 
@@ -61,11 +58,6 @@ class Scope:
             return None
         values = [value for at, value in scope.assignments[name] if scope is not self or at < line]
         return values[-1] if values else None
-
-    def has(self, name: str) -> bool:
-        """Whether the name is assigned here or outside, or is a parameter."""
-        here = name in self.parameters or name in self.values
-        return here or (self.outer is not None and self.outer.has(name))
 
 
 class Names:
@@ -111,7 +103,7 @@ class Names:
         value, home, _ = scope.find(node.id)
         if isinstance(value, (ast.Name, ast.Attribute)) and node.id not in seen:
             return self.dotted(value, home, seen | {node.id})
-        return None if scope.has(node.id) else node.id
+        return None if scope.home(node.id) else node.id
 
     def attribute(self, name: str, line: int | None = None) -> ast.expr | None:
         """The only value of `self.name` in the file or, given a line, the last one before it."""
@@ -122,10 +114,10 @@ class Names:
 
     def of_class(self, node: ast.Attribute, scope: Scope) -> ast.expr | None:
         """The only value of `Name.constant` in the body of a class of this file."""
-        if not isinstance(node.value, ast.Name) or scope.has(node.value.id):
+        if not isinstance(node.value, ast.Name) or scope.home(node.value.id):
             return None
         body = self._bodies.get(node.value.id)
-        return None if body is None else body.values.get(node.attr)
+        return None if body is None else body.value(node.attr)
 
     def returned(self, call: ast.Call) -> ast.expr | None:
         """The result of a function of this file that is called only here, from its only `return`."""
@@ -197,7 +189,7 @@ class Names:
                 inner.parameters.update(_parameters(child.args))
                 if not isinstance(child, ast.Lambda):
                     inner.function = child
-                    self._assign(scope, child.name, None, child.lineno)
+                    scope.assignments.setdefault(child.name, []).append((child.lineno, None))
                     waiting.extend(child.decorator_list)
                 self._fill(child, inner)
                 continue
@@ -208,15 +200,9 @@ class Names:
             if isinstance(child, (ast.Import, ast.ImportFrom)):
                 self._import(child)
             for name, value in _assigned(child):
-                if name.startswith(OWN):
-                    self._own.setdefault(name.removeprefix(OWN), []).append((getattr(child, "lineno", 0), value))
-                else:
-                    self._assign(scope, name, value, getattr(child, "lineno", 0))
+                assignments = self._own if name.startswith(OWN) else scope.assignments
+                assignments.setdefault(name.removeprefix(OWN), []).append((getattr(child, "lineno", 0), value))
             waiting.extend(ast.iter_child_nodes(child))
-
-    def _assign(self, scope: Scope, name: str, value: ast.expr | None, line: int) -> None:
-        scope.assignments.setdefault(name, []).append((line, value))
-        scope.values[name] = None if name in scope.values else value
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
@@ -234,7 +220,6 @@ class Names:
 
 
 def _is_collection(value: ast.expr | None) -> bool:
-    """Whether a value is a literal mapping or list."""
     called = value.func if isinstance(value, ast.Call) else None
     return isinstance(value, (ast.Dict, ast.List)) or (isinstance(called, ast.Name) and called.id in ("dict", "list"))
 

@@ -1,19 +1,21 @@
 """The expressions of a Python file, read without running it.
 
-`Values` turns them into nodes; anything that is not a literal becomes an Opaque that says so.
+`Values` turns them into nodes; anything that is not a literal becomes an Opaque that says so. Operators and
+functions are applied to literals in bounded time and memory.
 """
 
 from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
-from pytest_parallelrun.job_files.inputs import local_path
+from pytest_parallelrun.job_files.inputs import COMPONENT_MODES, DATA_TYPES, local_path
 from pytest_parallelrun.job_files.notebook import SourceText, parse_source, read_source
-from pytest_parallelrun.job_files.python_literals import computed, converted, filled, formatted
 from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
 from pytest_parallelrun.job_files.run_config import config_of, is_config_file
 from pytest_parallelrun.job_files.tree import (
@@ -36,43 +38,20 @@ MAX_STEPS = 20_000
 """Expressions that are read: constants may refer to each other many times."""
 MAX_MODULES = 50
 MAX_CHAIN = 20
-"""Calls in `a().b().c()`."""
+"""Calls in `a().b().c()`, and folders above a path."""
 OUTPUTS = ("PipelineData", "OutputFileDatasetConfig", "OutputTabularDatasetConfig", "HDFSOutputDatasetConfig")
 """Outputs of a step of v1."""
 LOAD_CONFIG = "ParallelRunConfig.load_yaml"
-
-RECORDS: dict[str, dict[str, str]] = {
-    "dict": {},
-    "Input": {},
-    "Output": {},
-    "RunFunction": {"type": "run_function"},
-    "ParallelTask": {},
-    "RetrySettings": {},
-    "BatchRetrySettings": {},
-    "JobResourceConfiguration": {},
-    "ResourceConfiguration": {},
-    "ParallelRunConfig": {},
-    "CodeConfiguration": {},
-    "Model": {},
-    "ModelBatchDeploymentSettings": {},
-    "Environment": {},
-    "CondaDependencies": {},
-}
-"""Calls that are read as the mapping of their keywords, with additions. SDK reference of azure.ai.ml."""
-
 
 OF_SETTINGS = (
     *("RetrySettings", "BatchRetrySettings", "JobResourceConfiguration", "ResourceConfiguration"),
     *("ParallelRunConfig", "ModelBatchDeploymentSettings", "RunFunction", "ParallelTask", "CodeConfiguration"),
 )
-"""Those whose parts can be given by options, so that they are useful even if one part cannot be read."""
-
-METHODS = (
-    "Environment.from_conda_specification",
-    "Environment.from_pip_requirements",
-    "CondaDependencies.create",
-)
-"""Methods of classes that are read in the same way. SDK reference of azureml.core (v1)."""
+"""Calls whose parts can be given by options, so that they are useful even if one part cannot be read."""
+METHODS = ("Environment.from_conda_specification", "Environment.from_pip_requirements", "CondaDependencies.create")
+"""Methods of classes. SDK reference of azureml.core (v1)."""
+RECORDS = ("dict", "Input", "Output", "Model", "Environment", "CondaDependencies", *OF_SETTINGS, *METHODS)
+"""Calls that are read as the mapping of their keywords. SDK reference of azure.ai.ml."""
 
 POSITIONS = {
     "CodeConfiguration": ("code", "scoring_script"),
@@ -88,31 +67,34 @@ PATH_METHODS = ("joinpath", "resolve", "absolute", "as_posix", "expanduser", "__
 CREATED = ("create_or_update", "begin_create_or_update")
 """Methods of the client that return their argument."""
 
-# Enumerations of the SDK, by class: SDK reference of azure.ai.ml.constants.
-ENUMERATIONS: dict[str, dict[str, str]] = {
-    "AssetTypes": {
-        "URI_FILE": "uri_file",
-        "URI_FOLDER": "uri_folder",
-        "MLTABLE": "mltable",
-        "CUSTOM_MODEL": "custom_model",
-        "MLFLOW_MODEL": "mlflow_model",
-        "TRITON_MODEL": "triton_model",
-    },
-    "InputOutputModes": {
-        "MOUNT": "mount",
-        "DOWNLOAD": "download",
-        "UPLOAD": "upload",
-        "RO_MOUNT": "ro_mount",
-        "RW_MOUNT": "rw_mount",
-        "EVAL_MOUNT": "eval_mount",
-        "EVAL_DOWNLOAD": "eval_download",
-        "DIRECT": "direct",
-    },
-    "ParallelTaskType": {"RUN_FUNCTION": "run_function", "FUNCTION": "function", "MODEL": "model"},
-    "LoggingLevel": {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING"},
-    "BatchDeploymentOutputAction": {"APPEND_ROW": "append_row", "SUMMARY_ONLY": "summary_only"},
-    # Of the standard library, as `logging_level=logging.getLevelName(...)` is none; its names are numbers.
+ENUMERATIONS = {
+    "AssetTypes": DATA_TYPES,
+    "InputOutputModes": ("upload", *COMPONENT_MODES),
+    "ParallelTaskType": ("run_function", "function", "model"),
+    "BatchDeploymentOutputAction": ("append_row", "summary_only"),
 }
+"""Enumerations of the SDK, by class; a member is its value in capitals. SDK reference of azure.ai.ml.constants."""
+LOGGING_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING"}
+
+Value: TypeAlias = str | int | float
+
+MAX_NUMBER = 10**15
+MAX_POWER = 60
+MAX_TEXT = 10_000
+_PERCENT = re.compile(r"(?:[^%]|%[sd%])*")
+_BRACES = re.compile(r"(?:[^{}]|\{\w*\})*")
+"""Formats without widths, with which a few letters could produce gigabytes."""
+
+_NUMBERS: dict[type[ast.operator], Callable[[float, float], object]] = {
+    ast.Add: lambda left, right: left + right,
+    ast.Sub: lambda left, right: left - right,
+    ast.Mult: lambda left, right: left * right,
+    ast.Div: lambda left, right: left / right,
+    ast.FloorDiv: lambda left, right: left // right,
+    ast.Mod: lambda left, right: left % right,
+    ast.Pow: lambda left, right: left**right,
+}
+_CONVERSIONS: dict[str, type[Value]] = {"str": str, "int": int, "float": float}
 
 
 class Values:
@@ -129,7 +111,6 @@ class Values:
         return self._source.location(node.lineno, node.col_offset + 1)
 
     def node(self, node: ast.expr, scope: Scope) -> Node:
-        """The value of an expression."""
         self._steps += 1
         if id(node) in self._open:
             return self._opaque(node, "it is made of itself; write a literal")
@@ -149,19 +130,16 @@ class Values:
         table = Table(self.location(call), {}, {})
         unread = [self._opaque(argument, "give it by its name") for argument in call.args[len(positions) :]]
         for name, argument in zip(positions, call.args, strict=False):
-            location = self.location(argument)
-            table = table.with_entries(Table(table.location, {name: self.node(argument, scope)}, {name: location}))
+            table = table.with_entry(name, self.node(argument, scope), self.location(argument))
         for keyword in call.keywords:
             value = self.node(keyword.value, scope)
             if keyword.arg is not None:
-                table = table.with_entries(
-                    Table(table.location, {keyword.arg: value}, {keyword.arg: self.location(keyword)})
-                )
+                table = table.with_entry(keyword.arg, value, self.location(keyword))
             elif isinstance(value, Table):
                 table = table.with_entries(value)
             else:
                 stars = self._opaque(keyword.value, LITERAL, stars=True)
-                table = table.with_entries(Table(table.location, {STARS: stars}, {STARS: stars.location}))
+                table = table.with_entry(STARS, stars, stars.location)
         return table, unread
 
     def _evaluate(self, node: ast.expr, scope: Scope) -> Node:
@@ -171,13 +149,11 @@ class Values:
         if isinstance(node, ast.Name):
             value, home, why = scope.find(node.id)
             if value is None and node.id in home.parameters:
-                argument = self._names.argument(node.id, home)
-                if argument is not None:
-                    value, home = argument
-            if node.id == "__file__" and not scope.has(node.id):
+                value, home = self._names.argument(node.id, home) or (None, home)
+            if node.id == "__file__" and not scope.home(node.id):
                 return Scalar(location, os.path.abspath(self._source.file))
             if value is None:
-                imported = None if scope.has(node.id) else self._imported(node.id)
+                imported = None if scope.home(node.id) else self._imported(node.id)
                 return self._opaque(node, why) if imported is None else _moved(imported, location, node.id)
             return _moved(self.node(value, home), location, node.id)
         if isinstance(node, ast.Dict):
@@ -193,10 +169,10 @@ class Values:
             if imported is not None:
                 return _moved(imported, location, ast.unparse(node))
             if member is None and node.attr in ("parent", "name"):
-                owner = self.node(node.value, scope)
-                if isinstance(owner, Scalar) and isinstance(owner.value, str):
-                    path = os.path.dirname(owner.value) if node.attr == "parent" else os.path.basename(owner.value)
-                    return Scalar(location, path or ".")
+                path = text_of(self.node(node.value, scope))
+                if path is not None:
+                    part = os.path.dirname(path) if node.attr == "parent" else os.path.basename(path)
+                    return Scalar(location, part or ".")
             return self._opaque(node, LITERAL) if member is None else Scalar(location, member)
         if isinstance(node, ast.Call):
             return self._call(node, scope)
@@ -208,13 +184,6 @@ class Values:
             operand = self.node(node.operand, scope)
             if isinstance(operand, Scalar) and type(operand.value) in (int, float):
                 return Scalar(location, -operand.value)  # type: ignore[operator]
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            joined = self._joined_path(node, (node.left, node.right), scope)
-            return self._computed(node, scope) if isinstance(joined, Opaque) else joined
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            left, right = self.node(node.left, scope), self.node(node.right, scope)
-            if isinstance(left, Listing) and isinstance(right, Listing):
-                return Listing(location, [*left.items, *right.items])
         if isinstance(node, ast.BinOp):
             return self._computed(node, scope)
         return self._opaque(node, LITERAL)
@@ -241,7 +210,7 @@ class Values:
             name = self.node(key, scope)
             if not isinstance(name, Scalar) or not isinstance(name.value, str):
                 return self._opaque(key, LITERAL)
-            table = table.with_entries(Table(table.location, {name.value: content}, {name.value: self.location(key)}))
+            table = table.with_entry(name.value, content, self.location(key))
         return table
 
     def _call(self, node: ast.Call, scope: Scope) -> Node:
@@ -264,14 +233,15 @@ class Values:
         returned = self._names.returned(node)
         if returned is not None:
             return self.node(returned, self._names.scope_of(returned))
-        if name not in RECORDS and name not in METHODS:
+        if name not in RECORDS:
             return self._data(node, scope, LITERAL)
         table, unread = self.keywords(node, scope, POSITIONS.get(name, ()))
         stars = table.entries.get(STARS)
         if unread or (stars is not None and name not in OF_SETTINGS):
             return unread[0] if unread else stars or table
-        added = {key: Scalar(table.location, value) for key, value in RECORDS.get(name, {}).items()}
-        return Table(table.location, added, dict.fromkeys(added, table.location)).with_entries(table)
+        if name == "RunFunction" and "type" not in table.entries:
+            return table.with_entry("type", Scalar(table.location, "run_function"), table.location)
+        return table
 
     def _loaded_config(self, node: ast.Call, scope: Scope) -> Node:
         """The mapping in the file of `ParallelRunConfig.load_yaml(workspace, path)`."""
@@ -311,10 +281,14 @@ class Values:
     def _computed(self, node: ast.BinOp, scope: Scope) -> Node:
         left, right = self.node(node.left, scope), self.node(node.right, scope)
         made: object = None
+        if isinstance(left, Listing) and isinstance(right, Listing) and isinstance(node.op, ast.Add):
+            return Listing(self.location(node), [*left.items, *right.items])
+        if isinstance(node.op, ast.Div) and text_of(left) is not None:
+            return self._joined_path(node, (node.left, node.right), scope)
         if isinstance(left, Scalar) and isinstance(right, Scalar):
-            made = computed(node.op, left.value, right.value)
+            made = _computed_literal(node.op, left.value, right.value)
         elif isinstance(left, Scalar) and isinstance(left.value, str) and isinstance(right, Listing):
-            made = formatted(left.value, [item.value if isinstance(item, Scalar) else None for item in right.items])
+            made = _formatted(left.value, [item.value if isinstance(item, Scalar) else None for item in right.items])
         why = next((side.why for side in (left, right) if isinstance(side, Opaque)), LITERAL)
         return self._opaque(node, why) if made is None else Scalar(self.location(node), made)
 
@@ -328,46 +302,40 @@ class Values:
             table, _ = self.keywords(node, scope, [""] * len(node.args))
             named = {name: one.value for name, one in table.entries.items() if name and isinstance(one, Scalar)}
             if text is not None and node.func.attr == "format":
-                made = filled(text, plain, named)
+                made = _filled(text, plain, named)
             elif text is not None and len(values) == 1 and isinstance(values[0], Listing):
                 parts = [text_of(item) for item in values[0].items]
                 made = text.join(part for part in parts if part is not None) if None not in parts else None
-        elif isinstance(node.func, ast.Name) and len(plain) == 1 and not scope.has(node.func.id):
-            made = converted(node.func.id, plain[0])
+        elif isinstance(node.func, ast.Name) and len(plain) == 1 and not scope.home(node.func.id):
+            made = _converted(node.func.id, plain[0])
         return None if made is None else Scalar(self.location(node), made)
 
     def _item(self, node: ast.Subscript, scope: Scope) -> Node:
         """`mapping["key"]`, `items[0]` and `path.parents[1]`."""
-        key = self.node(node.slice, scope)
+        key, location = self.node(node.slice, scope), self.location(node)
+        number = key.value if isinstance(key, Scalar) and isinstance(key.value, int) else -1
         if isinstance(node.value, ast.Attribute) and node.value.attr == "parents":
-            return self._ancestor(node, scope)
+            path = text_of(self.node(node.value.value, scope))
+            if path is None or not 0 <= number < MAX_CHAIN:
+                return self._opaque(node, LITERAL)
+            for _ in range(number + 1):
+                path = os.path.dirname(path)
+            return Scalar(location, path or ".")
         owner = self.node(node.value, scope)
         if isinstance(owner, Table) and text_of(key) in owner.entries:
-            return _moved(owner.entries[str(text_of(key))], self.location(node), ast.unparse(node))
-        if isinstance(owner, Listing) and isinstance(key, Scalar) and key.value in range(len(owner.items)):
-            return _moved(owner.items[int(str(key.value))], self.location(node), ast.unparse(node))
+            return _moved(owner.entries[str(text_of(key))], location, ast.unparse(node))
+        if isinstance(owner, Listing) and 0 <= number < len(owner.items):
+            return _moved(owner.items[number], location, ast.unparse(node))
         return self._opaque(node, LITERAL)
-
-    def _ancestor(self, node: ast.Subscript, scope: Scope) -> Node:
-        """`path.parents[1]`."""
-        number = node.slice.value if isinstance(node.slice, ast.Constant) else None
-        if not isinstance(node.value, ast.Attribute) or node.value.attr != "parents" or not isinstance(number, int):
-            return self._opaque(node, LITERAL)
-        path = self.node(node.value.value, scope)
-        if not isinstance(path, Scalar) or not isinstance(path.value, str) or not 0 <= number < 20:
-            return self._opaque(node, LITERAL)
-        text = path.value
-        for _ in range(number + 1):
-            text = os.path.dirname(text)
-        return Scalar(self.location(node), text or ".")
 
     def _joined_path(self, node: ast.expr, parts: Sequence[ast.expr], scope: Scope) -> Node:
         texts: list[str] = []
         for part in parts:
             value = self.node(part, scope)
-            if not isinstance(value, Scalar) or not isinstance(value.value, str):
+            text = text_of(value)
+            if text is None:
                 return self._opaque(node, value.why if isinstance(value, Opaque) else LITERAL)
-            texts.append(value.value)
+            texts.append(text)
         return Scalar(self.location(node), os.path.join(*texts))
 
     def _data(self, call: ast.Call, scope: Scope, why: str) -> Opaque:
@@ -412,7 +380,10 @@ class Values:
         if dotted in ("os.sep", "os.path.sep"):
             return "/"
         owner, _, member = dotted.removesuffix(".value").rpartition(".")
-        return ENUMERATIONS.get(owner.rpartition(".")[2], {}).get(member)
+        owner = owner.rpartition(".")[2]
+        if owner == "LoggingLevel":
+            return LOGGING_LEVELS.get(member)
+        return member.lower() if member.isupper() and member.lower() in ENUMERATIONS.get(owner, ()) else None
 
     def _opaque(self, node: ast.expr, why: str, *, stars: bool = False) -> Opaque:
         text = ("**" if stars else "") + ast.unparse(node)
@@ -463,3 +434,54 @@ def _moved(node: Node, location: SourceLocation, name: str) -> Node:
     if isinstance(node, Scalar):
         return Scalar(location, node.value)
     return replace(node, location=location, text=name) if isinstance(node, Opaque) else node
+
+
+def _computed_literal(operator: ast.operator, left: object, right: object) -> Value | None:
+    """`left + right` and similar for numbers, `+` and `%` for strings; otherwise None."""
+    if isinstance(left, str):
+        if isinstance(operator, ast.Add) and isinstance(right, str):
+            return _short(left + right)
+        return _formatted(left, [right]) if isinstance(operator, ast.Mod) else None
+    if not isinstance(left, (int, float)) or not isinstance(right, (int, float)) or type(operator) not in _NUMBERS:
+        return None
+    if max(abs(left), abs(right)) > MAX_NUMBER or (isinstance(operator, ast.Pow) and abs(right) > MAX_POWER):
+        return None
+    try:
+        made = _NUMBERS[type(operator)](left, right)
+    except (ArithmeticError, ValueError):
+        return None
+    return made if isinstance(made, (int, float)) else None
+
+
+def _formatted(text: str, values: Sequence[object]) -> str | None:
+    """`text % values`, only for plain formats."""
+    if not _PERCENT.fullmatch(text) or not all(isinstance(value, (str, int, float)) for value in values):
+        return None
+    try:
+        return _short(text % tuple(values))
+    except (TypeError, ValueError):
+        return None
+
+
+def _filled(text: str, values: Sequence[object], named: Mapping[str, object]) -> str | None:
+    """`text.format(*values, **named)`, only for plain formats."""
+    if not _BRACES.fullmatch(text) or not all(isinstance(one, (str, int, float)) for one in (*values, *named.values())):
+        return None
+    try:
+        return _short(text.format(*values, **named))
+    except (IndexError, KeyError, ValueError):
+        return None
+
+
+def _converted(function: str, value: object) -> Value | None:
+    """`str(value)`, `int(value)` or `float(value)`; None for any other function, or where it would fail."""
+    if function not in _CONVERSIONS or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        return _CONVERSIONS[function](value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _short(text: str) -> str | None:
+    return text if len(text) <= MAX_TEXT else None

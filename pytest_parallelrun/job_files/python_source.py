@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from pytest_parallelrun.job_files.environment import ADDED
 from pytest_parallelrun.job_files.inputs import DATA_TYPES, local_path
@@ -23,11 +22,8 @@ from pytest_parallelrun.job_files.tree import (
     Scalar,
     SourceLocation,
     Table,
-    entry_text,
     shown,
     text_of,
-    type_of,
-    value_text,
 )
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
@@ -44,8 +40,6 @@ UNCHANGED = (*METADATA, "outputs", "type", "component")
 ADDING = ("add_pip_package", "add_conda_package", "add_tensorflow_pip_package", "add_tensorflow_conda_package")
 """Methods of CondaDependencies of v1."""
 
-_N = TypeVar("_N", bound=ast.AST)
-
 
 @dataclass(frozen=True, kw_only=True)
 class JobCall:
@@ -59,7 +53,7 @@ class JobCall:
 
     @property
     def name(self) -> str:
-        return entry_text(self.table, "name") or self.variable or f"line {self.table.location.line}"
+        return self.table.text("name") or self.variable or f"line {self.table.location.line}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +77,8 @@ class PythonSource:
         self._names = Names(module)
         self._values = Values(source, self._names, Modules(source.file))
         self._parents = {id(child): node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
-        self._calls = self._all(ast.Call)
+        calls = (node for node in ast.walk(module) if isinstance(node, ast.Call))
+        self._calls = sorted(calls, key=lambda node: (node.lineno, node.col_offset))
         self._changes = list(self._all_changes())
         self.problems = Problems()
         self.skipped: list[str] = []
@@ -91,26 +86,22 @@ class PythonSource:
 
     def calls(self) -> Iterator[JobCall]:
         """Calls that make jobs, in the order of the file."""
-        assigned = {
-            id(node.value): node.targets[0].id
-            for node in ast.walk(self._module)
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        }
         for node in self._calls:
+            variable = self._variable_of(node)
             scope = self._names.scope_of(node)
             dotted = self._names.dotted(node.func, scope) or ""
             function = dotted.rpartition(".")[2]
-            if function in LOADERS and not scope.has(function):
-                yield from self._loaded(node, scope, function, assigned.get(id(node)))
+            if function in LOADERS and not scope.home(function):
+                yield from self._loaded(node, scope, function, variable)
             elif dotted.endswith(LOAD_CONFIG):
                 made = self._values.node(node, scope)
                 if isinstance(made, Table):
-                    yield JobCall(function="ParallelRunConfig", table=made, variable=assigned.get(id(node)), node=node)
+                    yield JobCall(function="ParallelRunConfig", table=made, variable=variable, node=node)
                 else:
-                    self._skip(node, LOAD_CONFIG, value_text(made))
+                    self._skip(node, LOAD_CONFIG, made.described)
             elif function in FUNCTIONS and dotted.partition(".")[0] in SDK:
                 table, unread = self._values.keywords(node, scope)
-                yield JobCall(function=function, table=table, unread=unread, variable=assigned.get(id(node)), node=node)
+                yield JobCall(function=function, table=table, unread=unread, variable=variable, node=node)
 
     def _loaded(self, node: ast.Call, scope: Scope, function: str, variable: str | None) -> Iterator[JobCall]:
         """`load_component("file.yml")` and similar, if that is a local file."""
@@ -119,7 +110,7 @@ class PythonSource:
         text = text_of(source)
         if source is None or not text:
             no_source = "its arguments cannot be read" if STARS in arguments.entries else "it is not given a file"
-            self._skip(node, function, no_source if source is None else f"its file is {value_text(source)}")
+            self._skip(node, function, no_source if source is None else f"its file is {source.described}")
             return
         file = Path(local_path(text, source.location))
         if not file.is_file():
@@ -135,10 +126,10 @@ class PythonSource:
         """A file with the changes of `params_override`: a list of mappings with dotted keys."""
         for item in node.items if isinstance(node, Listing) else [] if node is None else [node]:
             if not isinstance(item, Table):
-                self.problems.add(item.location, f"params_override cannot be read: it is {value_text(item)}")
+                self.problems.add(item.location, f"params_override cannot be read: it is {item.described}")
                 continue
             for key, value in item.entries.items():
-                table = _with_entry(table, tuple(key.split(".")), value, item.keys[key])
+                table = _with_change(table, tuple(key.split(".")), value, item.keys[key])
         return table
 
     def _skip(self, node: ast.Call, function: str, why: str) -> None:
@@ -152,17 +143,17 @@ class PythonSource:
         table = self._apply(call.table, call.node)
         environment = table.entries.get("environment")
         if isinstance(environment, Table):
-            table = _entry(table, "environment", self._changed_inside(environment), table.keys["environment"])
+            table = table.with_entry("environment", self._changed_inside(environment), table.keys["environment"])
         return table
 
     def _changed_inside(self, table: Table) -> Table:
         """A mapping created by a call, with changes to it and to those inside."""
         for change in self._changes:
             if self._values.location(change.base) == table.location:
-                table = _with_change(table, change.path, change)
+                table = _with_change(table, change.path, change.value, change.location)
         for name, node in table.entries.items():
             if isinstance(node, Table):
-                table = _entry(table, name, self._changed_inside(node), table.keys[name])
+                table = table.with_entry(name, self._changed_inside(node), table.keys[name])
         return table
 
     def nodes_of(self, call: JobCall) -> Iterator[tuple[str, Table]]:
@@ -180,9 +171,9 @@ class PythonSource:
             for use in uses:
                 location = self._values.location(use)
                 own = self._apply(self._with_inputs(table, use), use)
-                yield self._name_of(use) or f"{call.name} line {location.line}", replace(own, location=location)
+                yield self._variable_of(use) or f"{call.name} line {location.line}", replace(own, location=location)
 
-    def _name_of(self, use: ast.Call) -> str | None:
+    def _variable_of(self, use: ast.Call) -> str | None:
         parent = self._parents.get(id(use))
         target = parent.targets[0] if isinstance(parent, ast.Assign) else None
         return target.id if isinstance(target, ast.Name) else None
@@ -196,12 +187,12 @@ class PythonSource:
         merged = declared
         for name, node in given.entries.items():
             merged = _with_input(merged, name, node, given.keys[name])
-        return _entry(table, "inputs", merged, declared.location)
+        return table.with_entry("inputs", merged, declared.location)
 
     def _apply(self, table: Table, base: ast.Call) -> Table:
         for change in self._changes:
             if change.base is base:
-                table = _with_change(table, change.path, change)
+                table = _with_change(table, change.path, change.value, change.location)
         return table
 
     def _all_changes(self) -> Iterator[Change]:
@@ -291,10 +282,6 @@ class PythonSource:
         value = scope.latest(node.id, getattr(at, "lineno", 0))
         return None if value is None else self._made_by(value, value, depth + 1)
 
-    def _all(self, kind: type[_N]) -> list[_N]:
-        nodes = [node for node in ast.walk(self._module) if isinstance(node, kind)]
-        return sorted(nodes, key=lambda node: (node.lineno, node.col_offset))  # type: ignore[attr-defined]
-
 
 def _path(target: ast.expr) -> tuple[ast.expr, tuple[str, ...]]:
     """`node.a.b`, `self.node.a.b` or `node.a["b"]` -> node or self.node, and ("a", "b")."""
@@ -312,38 +299,30 @@ def _path(target: ast.expr) -> tuple[ast.expr, tuple[str, ...]]:
             return target, tuple(names)
 
 
-def _entry(table: Table, name: str, node: Node, key: SourceLocation) -> Table:
-    return table.with_entries(Table(table.location, {name: node}, {name: key}))
-
-
 def _with_input(inputs: Table, name: str, node: Node, key: SourceLocation) -> Table:
     """The declared inputs with what a call gives for one of them."""
     declaration = inputs.entries.get(name)
-    if isinstance(declaration, Table) and type_of(declaration) in DATA_TYPES and text_of(node) is not None:
+    if isinstance(declaration, Table) and declaration.type in DATA_TYPES and text_of(node) is not None:
         # A string is a path if data are declared.
         node = Table(node.location, {"path": node}, {"path": key})
     if isinstance(declaration, Table) and isinstance(node, Table):
-        return _entry(inputs, name, replace(declaration.with_entries(node), location=node.location), key)
-    return _entry(inputs, name, node, key) if isinstance(node, (Table, Scalar)) else inputs
+        return inputs.with_entry(name, replace(declaration.with_entries(node), location=node.location), key)
+    return inputs.with_entry(name, node, key) if isinstance(node, (Table, Scalar)) else inputs
 
 
-def _with_change(table: Table, path: tuple[str, ...], change: Change) -> Table:
-    return _with_entry(table, path, change.value, change.location)
-
-
-def _with_entry(table: Table, path: tuple[str, ...], value: Node, location: SourceLocation) -> Table:
+def _with_change(table: Table, path: tuple[str, ...], value: Node, location: SourceLocation) -> Table:
     name, *below = path
     present = table.entries.get(name)
     if not below:
         # A number at the root overrides that in `resources`.
-        return _entry(table.without(name), name, value, location)
+        return table.without(name).with_entry(name, value, location)
     if isinstance(present, Opaque):
         # Its value is unknown before and after the change.
         return table
     inner = present if isinstance(present, Table) else Table(location, {}, {})
     if name == "inputs" and len(below) == 1:
-        return _entry(table, name, _with_input(inner, below[0], value, location), location)
-    made = _with_entry(inner, tuple(below), value, location)
+        return table.with_entry(name, _with_input(inner, below[0], value, location), location)
+    made = _with_change(inner, tuple(below), value, location)
     if name == "resources":
         table = table.without(*below)
-    return _entry(table, name, made, table.keys.get(name, location))
+    return table.with_entry(name, made, table.keys.get(name, location))

@@ -13,26 +13,21 @@ from pytest_parallelrun.emulator.settings import V1_REFUSED_IN_FILE_NAMES
 from pytest_parallelrun.job_files.bindings import Binding, BindingError
 from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import InputValue, local_path
-from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
+from pytest_parallelrun.job_files.job_step import JobFile, JobStep, ReadSettings, StepReading
 from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, PIPELINE_STEP, check_keys
 from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
-from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
+from pytest_parallelrun.job_files.settings import check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.job_files.tree import (
     STARS,
     Listing,
     Node,
     Opaque,
-    Problem,
     Problems,
     Scalar,
     SourceLocation,
     Table,
-    entry_text,
-    present,
     shown,
     text_of,
-    type_of,
-    value_text,
 )
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
@@ -72,7 +67,7 @@ def config_of(table: Table, folder: Path) -> Node:
 
 def read_config_file(table: Table, file: Path, given: GivenCode) -> JobFile:
     """A file for ParallelRunConfig.load_yaml() alone."""
-    name = entry_text(table, "name") or file.stem
+    name = table.text("name") or file.stem
     step = read_config(config_of(table, file.parent), None, name, given=given, unread=())
     return JobFile(path=file, steps=(step,), files=frozenset({file}))
 
@@ -84,19 +79,19 @@ def read_pipeline_v1(table: Table, file: Path, given: GivenCode) -> JobFile:
     steps, files = pipeline.entries["steps"], {file}
     if not isinstance(steps, Table):
         problems = Problems()
-        problems.add(steps.location, f"'steps' must be a mapping of steps, and is {value_text(steps)}")
+        problems.add(steps.location, f"'steps' must be a mapping of steps, and is {steps.described}")
         return JobFile(path=file, problems=tuple(problems), files=frozenset(files))
     readings = tuple(
         _read_step(step, name, pipeline, files, given)
         for name, step in steps.entries.items()
-        if isinstance(step, Table) and (type_of(step) == "parallelrunstep" or CONFIG_FILE in step.entries)
+        if isinstance(step, Table) and (step.type == "parallelrunstep" or CONFIG_FILE in step.entries)
     )
     return JobFile(path=file, steps=readings, files=frozenset(files))
 
 
 def _read_step(step: Table, key: str, pipeline: Table, files: set[Path], given: GivenCode) -> StepReading:
     """A step of such a pipeline. files: receives the file of its config."""
-    name, problems, dropped = entry_text(step, "name") or key, Problems(), dict[str, str]()
+    name, problems, dropped = step.text("name") or key, Problems(), dict[str, str]()
     check_keys(step, PIPELINE_STEP, problems, owner=f"the step '{key}'", dropped=dropped)
     config = _config_of_step(step, problems, files)
     if problems or config is None:
@@ -120,7 +115,7 @@ def _config_of_step(step: Table, problems: Problems, files: set[Path]) -> Node |
     text = text_of(node)
     if node is None or not text:
         if node is not None:
-            problems.add(node.location, f"{CONFIG_FILE} must be the path of a file, and is {value_text(node)}")
+            problems.add(node.location, f"{CONFIG_FILE} must be the path of a file, and is {node.described}")
         return None
     file = Path(local_path(text, node.location))
     if not file.is_file():
@@ -137,7 +132,7 @@ def _config_of_step(step: Table, problems: Problems, files: set[Path]) -> Node |
 def _named(inputs: Node | None) -> Iterator[Node]:
     """The inputs as a call of ParallelRunStep() has them."""
     for name, node in inputs.entries.items() if isinstance(inputs, Table) else ():
-        source = (entry_text(node, "source") if isinstance(node, Table) else None) or name
+        source = (node.text("source") if isinstance(node, Table) else None) or name
         yield Opaque(node.location, source, "", input_name=name)
 
 
@@ -181,7 +176,7 @@ def read_config(
     if not isinstance(config, Table):
         if config is not None:
             problems.add(
-                config.location, f"parallel_run_config must be ParallelRunConfig(...), and is {value_text(config)}"
+                config.location, f"parallel_run_config must be ParallelRunConfig(...), and is {config.described}"
             )
         return StepReading.failed(name, None, problems)
     # In a file for load_yaml() both may be given to that.
@@ -197,13 +192,13 @@ def read_config(
     source = config.entries.get("source_directory", Scalar(config.location, "."))
     entry = find_script(source, config.entries.get("entry_script"), problems, names=names, given=given)
 
-    read = Read()
+    read = ReadSettings()
     read.put("profile", "v1", config.location)
     read_settings(config, CONFIG, _no_binding, problems, read)
     _check_together(config, problems, read)
     inputs = {} if step is None else _inputs(step.entries.get("inputs"))
     split = tuple(inputs)
-    arguments, location = _arguments(None if step is None else step.entries.get("arguments"), problems, read, inputs)
+    arguments, location = _arguments(None if step is None else step.get("arguments"), problems, read, inputs)
     if step is not None:
         for key in ("side_inputs", "allow_reuse"):
             if key in step.entries:
@@ -218,16 +213,12 @@ def read_config(
         location=config.location if step is None else step.location,
         profile="v1",
         entry=entry,
-        values=read.values,
-        origins=read.origins,
+        **vars(read),
         arguments=arguments,
         arguments_location=location,
         inputs=inputs,
         split=split,
-        unresolved=read.unresolved,
-        notes=read.notes,
-        not_emulated=tuple(read.not_emulated),
-        environment=read_environment(config.entries.get("environment")),
+        environment=read_environment(config.get("environment")),
     )
     return StepReading(name, entry.path, job_step)
 
@@ -236,7 +227,7 @@ def _no_binding(binding: Binding, location: SourceLocation) -> InputValue:
     raise BindingError(f"{binding.text} is of v2, and means nothing to ParallelRunConfig()")
 
 
-def _check_together(config: Table, problems: Problems, read: Read) -> None:
+def _check_together(config: Table, problems: Problems, read: ReadSettings) -> None:
     check_exclusive(config, problems)
     file_name = str(read.values.get("append_row_file_name", ""))
     refused = [sign for sign in file_name if sign in V1_REFUSED_IN_FILE_NAMES]
@@ -247,7 +238,7 @@ def _check_together(config: Table, problems: Problems, read: Read) -> None:
         )
 
 
-def _check_output(step: Table, read: Read, problems: Problems) -> None:
+def _check_output(step: Table, read: ReadSettings, problems: Problems) -> None:
     """The client requires an output unless nothing is appended."""
     if "output" in step.entries:
         return
@@ -268,20 +259,19 @@ def _check_name(node: Node | None, problems: Problems) -> None:
 
 
 def _arguments(
-    node: Node | None, problems: Problems, read: Read, inputs: dict[str, InputValue]
+    node: Node | None, problems: Problems, read: ReadSettings, inputs: dict[str, InputValue]
 ) -> tuple[tuple[str, ...], SourceLocation | None]:
     """The list of program arguments; numbers become strings.
 
     Data and outputs become bindings, like those of v2. inputs: receives data that are not there yet.
     """
-    node = present(node)
     if node is None:
         return (), None
     if not isinstance(node, Listing):
         if isinstance(node, Opaque):
-            read.unresolved["program_arguments"] = _unreadable("arguments", node)
+            _leave_arguments("arguments", node, read)
         else:
-            problems.add(node.location, f"arguments must be a list, and is {value_text(node)}")
+            problems.add(node.location, f"arguments must be a list, and is {node.described}")
         return (), node.location
     texts: list[str] = []
     for item in node.items:
@@ -293,9 +283,9 @@ def _arguments(
             inputs.setdefault(item.input_name, _input(item.input_name, item))
             texts.append(f"${{{{inputs.{item.input_name}}}}}")
         elif isinstance(item, Opaque):
-            read.unresolved.setdefault("program_arguments", _unreadable("an argument", item))
+            _leave_arguments("an argument", item, read)
         else:
-            problems.add(item.location, f"an argument must be a text or a number, and is {value_text(item)}")
+            problems.add(item.location, f"an argument must be a text or a number, and is {item.described}")
     if "program_arguments" not in read.unresolved:
         try:
             check_arguments(texts, "v1")
@@ -304,11 +294,10 @@ def _arguments(
     return tuple(texts), node.location
 
 
-def _unreadable(subject: str, node: Opaque) -> Problem:
-    return Problem(
-        node.location,
-        f"{subject} is the expression `{node.text}`: {node.why}, or give all with --parallelrun-args=ARGUMENTS",
-    )
+def _leave_arguments(subject: str, node: Opaque, read: ReadSettings) -> None:
+    if "program_arguments" not in read.unresolved:
+        message = f"{subject} is {node.described}, or give all with --parallelrun-args=ARGUMENTS"
+        read.leave("program_arguments", node.location, message)
 
 
 def _inputs(node: Node | None) -> dict[str, InputValue]:
@@ -322,5 +311,5 @@ def _inputs(node: Node | None) -> dict[str, InputValue]:
 
 
 def _input(name: str, node: Node) -> InputValue:
-    text = node.text if isinstance(node, Opaque) else value_text(node)
+    text = node.text if isinstance(node, Opaque) else node.described
     return InputValue(name=name, location=node.location, why=f"is `{text}`, a data set of the service", elsewhere=True)

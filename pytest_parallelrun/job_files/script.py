@@ -10,7 +10,7 @@ from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.errors import EntryScriptError
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
 from pytest_parallelrun.job_files.inputs import local_path
-from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, SourceLocation, present, text_of, value_text
+from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, SourceLocation, present, text_of
 
 MODULE = re.compile(r"(?!.*\.py$)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 """An entry script as the name of a module. Source: specification of the batch_score component."""
@@ -100,6 +100,6 @@ def _text(node: Node | None, name: str, problems: Problems) -> str | None:
                 if name in CODE
                 else f" ({GIVE_SCRIPT} beside --parallelrun-job)"
             )
-        problems.add(node.location, f"{name} must be a path, and is {value_text(node)}{hint}")
+        problems.add(node.location, f"{name} must be a path, and is {node.described}{hint}")
         return None
     return text.strip()

@@ -4,53 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from pytest_parallelrun.emulator.arguments import ORIGIN, parse_program_arguments
 from pytest_parallelrun.emulator.setting_table import Profile, resolve_setting
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError, bindings_in, whole_binding
 from pytest_parallelrun.job_files.inputs import InputValue
+from pytest_parallelrun.job_files.job_step import ReadSettings
 from pytest_parallelrun.job_files.keys import WHOLE, Key, deciding_below
-from pytest_parallelrun.job_files.tree import (
-    STARS,
-    Listing,
-    Node,
-    Opaque,
-    Problem,
-    Problems,
-    Scalar,
-    SourceLocation,
-    Table,
-    kind_of,
-    present,
-    value_text,
-)
+from pytest_parallelrun.job_files.tree import STARS, Listing, Node, Opaque, Problems, Scalar, SourceLocation, Table
 
 ALL_NODES = -1
 """An instance_count that the client accepts and sends, for all nodes of the cluster."""
 
 LookUp = Callable[[Binding, SourceLocation], InputValue]
 """The input of a binding; BindingError if there is none."""
-
-
-@dataclass
-class Read:
-    """What was read: see the fields of JobStep."""
-
-    values: dict[str, object] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    locations: dict[str, SourceLocation] = field(default_factory=dict)
-    unresolved: dict[str, Problem] = field(default_factory=dict)
-    not_emulated: list[str] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)
-
-    def put(self, name: str, value: object, location: SourceLocation) -> None:
-        """Adds a value by the name of its setting, or its v1 name."""
-        field_name = field_of(name)
-        self.values[name] = value
-        self.origins[field_name] = location.origin
-        self.locations[field_name] = location
 
 
 def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
@@ -60,18 +28,15 @@ def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
     JobSettings.from_mapping(known, ORIGIN)
 
 
-def field_of(name: str) -> str:
-    """The field of JobSettings behind a name."""
-    return resolve_setting(name)[0]
-
-
-def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, problems: Problems, read: Read) -> None:
+def read_settings(
+    table: Table, keys: Mapping[str, Key], look_up: LookUp, problems: Problems, read: ReadSettings
+) -> None:
     """Reads all keys that set something, here and below, into `read`."""
     for name, node in table.entries.items():
         key = keys.get(name)
         if name == STARS and isinstance(node, Opaque):
             _stars_unread(node, read)
-        if key is None or present(node) is None:
+        if key is None or table.get(name) is None:
             continue
         if key.below is not None and isinstance(node, Table):
             read_settings(node, key.below, look_up, problems, read)
@@ -83,7 +48,7 @@ def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, proble
             read.not_emulated.append(f"{name} ({table.keys[name].origin})")
 
 
-def note_size_without_effect(table: Table, read: Read) -> None:
+def note_size_without_effect(table: Table, read: ReadSettings) -> None:
     """A mini-batch size next to partition keys, which v2 accepts and does not use."""
     if _size_and_keys(table):
         size, keys = table.keys["mini_batch_size"], table.keys["partition_keys"]
@@ -104,21 +69,20 @@ def check_exclusive(table: Table, problems: Problems) -> None:
 
 
 def _size_and_keys(table: Table) -> bool:
-    return all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys"))
+    return all(table.get(name) for name in ("mini_batch_size", "partition_keys"))
 
 
-def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: Read) -> None:
+def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: ReadSettings) -> None:
     """A mapping that is not a literal leaves all its settings unresolved."""
     options = " and ".join(f"--parallelrun-set={setting}=VALUE" for setting in settings)
     for setting in settings:
-        message = f"{name} is the expression `{node.text}`: {node.why}, or give {options}"
-        read.unresolved[setting] = Problem(node.location, message)
+        read.leave(setting, node.location, f"{name} is {node.described}, or give {options}")
 
 
-def _stars_unread(node: Opaque, read: Read) -> None:
+def _stars_unread(node: Opaque, read: ReadSettings) -> None:
     """`**expression` leaves all other settings unresolved."""
     message = f"`{node.text}` cannot be read: {node.why}, or give what it sets with --parallelrun-set=NAME=VALUE"
-    read.unresolved[STARS] = Problem(node.location, message)
+    read.leave(STARS, node.location, message)
     read.notes[STARS] = (
         f"`{node.text}` ({node.location.origin}) is not read: of what it sets, only what --parallelrun-set gives counts"
     )
@@ -130,23 +94,19 @@ def _option(setting: str) -> str:
     return f"--parallelrun-set={setting}=VALUE"
 
 
-def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Problems, read: Read) -> None:
+def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Problems, read: ReadSettings) -> None:
     assert key.setting is not None
-    setting = field_of(key.setting)
+    setting, kind = resolve_setting(key.setting)
     bound = _bound(name, setting, node, look_up, problems, read)
     if bound is None:
         return
     node = bound
     if isinstance(node, Opaque):
-        read.unresolved[setting] = Problem(
-            node.location,
-            f"{name} is the expression `{node.text}`: {node.why}, or give {_option(setting)}",
-        )
+        read.leave(setting, node.location, f"{name} is {node.described}, or give {_option(setting)}")
         return
     raw = _plain(name, setting, node, look_up, problems, read)
     if raw is None:
         return
-    kind = resolve_setting(key.setting)[1]
     if key.setting == "instance_count" and _is_whole(raw) and int(str(raw)) == ALL_NODES:
         # No value: a check must not take it for a choice of one instance.
         read.notes[setting] = (
@@ -159,7 +119,7 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Proble
         if key.type in ("text", "word") and not isinstance(raw, str):
             written = "true" if raw is True else "false" if raw is False else raw
             hint = f": put it in quotes, '{written}'" if isinstance(node, Scalar) else ""
-            problems.add(node.location, f"{name} must be a text, and is {kind_of(node)}{hint}")
+            problems.add(node.location, f"{name} must be a text, and is {node.kind}{hint}")
             return
         if key.type == WHOLE and not _is_whole(raw):
             # Before the type, which would accept fractions of a second.
@@ -184,7 +144,7 @@ def _is_whole(raw: object) -> bool:
     return isinstance(raw, int) and not isinstance(raw, bool)
 
 
-def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: Read) -> Node | None:
+def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: ReadSettings) -> Node | None:
     """The value of a binding, at the location of the binding; any other node unchanged; None if it fails."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return node
@@ -197,15 +157,13 @@ def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
         problems.add(node.location, f"{name}: {error}")
         return None
     if value.literal is None:
-        read.unresolved[setting] = Problem(
-            node.location,
-            f"{name} is {binding.text}, whose value is not in the file: give {_option(setting)}",
-        )
+        message = f"{name} is {binding.text}, whose value is not in the file: give {_option(setting)}"
+        read.leave(setting, node.location, message)
         return None
     return Scalar(node.location, value.literal)
 
 
-def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: Read) -> object:
+def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: ReadSettings) -> object:
     """A native value; None, with a problem, if parts of it are not literals.
 
     A variable whose value is an expression is left out and unresolved on its own.
@@ -218,8 +176,7 @@ def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
     if isinstance(node, Listing):
         for item in node.items:
             if isinstance(item, Opaque):
-                message = f"{name} holds the expression `{item.text}`: {item.why}, or give {_option(setting)}"
-                read.unresolved[setting] = Problem(item.location, message)
+                read.leave(setting, item.location, f"{name} holds {item.described}, or give {_option(setting)}")
                 return None
         items = [_part(name, item, look_up, problems) for item in node.items]
         return None if None in items else items
@@ -227,11 +184,8 @@ def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
         known = {key: item for key, item in node.entries.items() if not isinstance(item, Opaque)}
         for key, item in node.entries.items():
             if isinstance(item, Opaque):
-                message = (
-                    f"{name}.{key} is the expression `{item.text}`, whose value is not in the file: "
-                    f"give --parallelrun-env={key}=VALUE"
-                )
-                read.unresolved[f"{setting}.{key}"] = Problem(item.location, message)
+                message = f"{name}.{key} is {item.kind}, whose value is not in the file"
+                read.leave(f"{setting}.{key}", item.location, f"{message}: give --parallelrun-env={key}=VALUE")
         parts = {key: _part(f"{name}.{key}", item, look_up, problems) for key, item in known.items()}
         return None if None in parts.values() else parts
     return None
@@ -243,7 +197,7 @@ def _part(name: str, node: Node, look_up: LookUp, problems: Problems) -> str | N
         shown = (
             ""
             if name.startswith("environment_variables") and isinstance(node, Scalar)
-            else f", and is {value_text(node)}"
+            else f", and is {node.described}"
         )
         problems.add(node.location, f"{name} must be a text{shown or ': put it in quotes'}")
         return None

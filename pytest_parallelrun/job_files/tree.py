@@ -58,11 +58,25 @@ class Scalar:
     location: SourceLocation
     value: object
 
+    @property
+    def kind(self) -> str:
+        """What it is, for messages."""
+        if isinstance(self.value, (str, int, float)):
+            return repr(self.value)
+        return "empty" if self.value is None else f"a {type(self.value).__name__}"
+
+    @property
+    def described(self) -> str:
+        """The same, with advice, where it should be something else."""
+        return self.kind
+
 
 @dataclass(frozen=True)
 class Listing:
     location: SourceLocation
     items: Sequence[Node]
+
+    kind = described = "a list"
 
 
 @dataclass(frozen=True)
@@ -73,9 +87,26 @@ class Table:
     entries: Mapping[str, Node]
     keys: Mapping[str, SourceLocation]
 
+    kind = described = "a mapping"
+
+    @property
+    def type(self) -> str:
+        """Its `type`, in lower case; "" if it has none."""
+        return (self.text("type") or "").lower()
+
+    def get(self, name: str) -> Node | None:
+        """The value of a key; None also if it is empty."""
+        return present(self.entries.get(name))
+
+    def text(self, name: str) -> str | None:
+        return text_of(self.entries.get(name))
+
     def with_entries(self, other: Table) -> Table:
         """This table, overridden by the entries of another one."""
         return Table(self.location, {**self.entries, **other.entries}, {**self.keys, **other.keys})
+
+    def with_entry(self, name: str, node: Node, key: SourceLocation) -> Table:
+        return Table(self.location, {**self.entries, name: node}, {**self.keys, name: key})
 
     def without(self, *names: str) -> Table:
         kept = {name: node for name, node in self.entries.items() if name not in names}
@@ -94,6 +125,14 @@ class Opaque:
     why: str
     input_name: str | None = None
     output_name: str | None = None
+
+    @property
+    def kind(self) -> str:
+        return f"the expression `{self.text}`"
+
+    @property
+    def described(self) -> str:
+        return f"{self.kind}: {self.why}"
 
 
 STARS = "**"
@@ -120,34 +159,6 @@ def present(node: Node | None) -> Node | None:
 def text_of(node: Node | None) -> str | None:
     """The text of a scalar that is a string, otherwise None."""
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else None
-
-
-def entry_text(table: Table, name: str) -> str | None:
-    """The text that a table has by a name."""
-    return text_of(table.entries.get(name))
-
-
-def type_of(table: Table) -> str:
-    """The `type` of a table, in lower case; "" if it has none."""
-    return (entry_text(table, "type") or "").lower()
-
-
-def kind_of(node: Node) -> str:
-    """The kind of a value, for messages."""
-    if isinstance(node, Table):
-        return "a mapping"
-    if isinstance(node, Listing):
-        return "a list"
-    if isinstance(node, Opaque):
-        return f"the expression `{node.text}`"
-    if isinstance(node.value, (str, int, float)):
-        return repr(node.value)
-    return "empty" if node.value is None else f"a {type(node.value).__name__}"
-
-
-def value_text(node: Node) -> str:
-    """The kind of a value that should be another one, with advice."""
-    return f"{kind_of(node)}: {node.why}" if isinstance(node, Opaque) else kind_of(node)
 
 
 @dataclass(frozen=True)

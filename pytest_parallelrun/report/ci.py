@@ -150,42 +150,32 @@ def _lines_of_functions(script: str) -> Mapping[str, int]:
     return {node.name: node.lineno for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
 
 
+GITHUB_DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+GITHUB_PROPERTY = GITHUB_DATA | str.maketrans({":": "%3A", ",": "%2C"})
+AZURE_DATA = str.maketrans({"%": "%AZP25", "\r": "%0D", "\n": "%0A"})
+AZURE_PROPERTY = AZURE_DATA | str.maketrans({";": "%3B", "]": "%5D"})
+"""How commands write what would end them."""
+
+
 def github_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
     """A line for each annotation that will be shown."""
     every = list(annotations)
     for level in ("error", "warning"):
         for annotation in islice((each for each in every if each.level == level), MAX_ANNOTATIONS_PER_LEVEL):
-            yield (
-                f"::{level} file={_github_property(annotation.file)},line={annotation.line},"
-                f"title={_github_property(annotation.title)}::{_github_data(annotation.message)}"
-            )
-
-
-def _github_data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _github_property(text: str) -> str:
-    return _github_data(text).replace(":", "%3A").replace(",", "%2C")
+            file, title = (text.translate(GITHUB_PROPERTY) for text in (annotation.file, annotation.title))
+            message = annotation.message.translate(GITHUB_DATA)
+            yield f"::{level} file={file},line={annotation.line},title={title}::{message}"
 
 
 def azure_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
-    """A line for each annotation."""
     for annotation in annotations:
+        file, code = (text.translate(AZURE_PROPERTY) for text in (annotation.file, annotation.title))
         yield (
-            f"##vso[task.logissue type={annotation.level};sourcepath={_azure_property(annotation.file)};"
-            f"linenumber={annotation.line};code={_azure_property(annotation.title)};]{_azure_data(annotation.message)}"
+            f"##vso[task.logissue type={annotation.level};sourcepath={file};linenumber={annotation.line};code={code};]"
+            f"{annotation.message.translate(AZURE_DATA)}"
         )
 
 
 def azure_upload_summary(path: str) -> str:
     """The line that shows a Markdown file with the run. path: absolute."""
-    return f"##vso[task.uploadsummary]{_azure_data(path)}"
-
-
-def _azure_data(text: str) -> str:
-    return text.replace("%", "%AZP25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _azure_property(text: str) -> str:
-    return _azure_data(text).replace(";", "%3B").replace("]", "%5D")
+    return f"##vso[task.uploadsummary]{path.translate(AZURE_DATA)}"

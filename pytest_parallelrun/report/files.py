@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 from pytest_parallelrun.report.markdown import markdown_report
@@ -13,12 +14,13 @@ from pytest_parallelrun.report.sanitize import Redaction
 
 Maker = Callable[[Sequence[EntryReport], Sequence[AcceptanceRecord]], str]
 
+NEEDED_BY_HTML = ("jinja2",)
+INSTALL = 'pip install "pytest-parallelrun[html]"'
 VERSION = 2
 """Version of the JSON report; docs/reference/report.schema.json describes it."""
 
 
 def json_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
-    """The whole report as a string."""
     content = {
         "version": VERSION,
         "entries": [_entry(report) for report in reports],
@@ -55,9 +57,14 @@ def _check(check: CheckRecord) -> dict[str, object]:
 
 def _html(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> str:
     # It imports a template engine and a plotting library.
-    from pytest_parallelrun.report.html.page import html_report
+    from pytest_parallelrun.report.html import html_report
 
     return html_report(reports, acceptances)
+
+
+def missing() -> list[str]:
+    """Packages that an HTML report needs and that are not installed."""
+    return [name for name in NEEDED_BY_HTML if find_spec(name) is None]
 
 
 MAKERS: Mapping[str, Maker] = {".json": json_report, ".html": _html, ".md": markdown_report}

@@ -26,17 +26,12 @@ THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_p
 AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unknown"]
 """Of an accepted finding: in force; expired; its check found nothing; no entry matches; its check was not run."""
 
-JOB_COUNTS = (
-    "status",
-    "total_mini_batches",
-    "succeeded_mini_batches",
-    "failed_mini_batches",
-    "total_items",
-    "succeeded_items",
-    "failed_items",
-    "attempts",
+FACTS = (
+    *("status", "reason", "exceeded", "total_mini_batches", "processed_mini_batches", "succeeded_mini_batches"),
+    *("failed_mini_batches", "total_items", "succeeded_items", "failed_items"),
 )
-"""Values of a job in JUnit files."""
+"""Values of a JobResult in every report."""
+NOT_IN_JUNIT = ("reason", "exceeded", "processed_mini_batches")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +73,6 @@ class CheckRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> CheckRecord:
-        """The record that `as_json` wrote."""
         fields = dict(values)
         for name in ("notes", "details"):
             fields[name] = tuple(cast("list[str]", fields[name]))
@@ -89,15 +83,18 @@ class CheckRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptanceRecord:
-    """One accepted finding of the ini file, and its state. `until`: its last day as YYYY-MM-DD."""
+    """A line of the ini file: accepts findings of `check` in entries whose node id matches `pattern`.
+
+    until: its last day as YYYY-MM-DD. state, message: after a run.
+    """
 
     line: str
     check: str
     pattern: str
     reason: str
     until: str | None
-    state: AcceptanceState
-    message: str
+    state: AcceptanceState = "unknown"
+    message: str = ""
 
 
 @dataclass(kw_only=True)
@@ -192,7 +189,7 @@ class EntryReport:
             yield outcome, str(self.count(outcome))
         yield "init_calls", str(self.init_calls)
         if self.job is not None:
-            yield from ((name, str(self.job[name])) for name in JOB_COUNTS)
+            yield from ((name, str(self.job[name])) for name in (*FACTS, "attempts") if name not in NOT_IN_JUNIT)
 
     def figures(self) -> Mapping[str, float | str]:
         """Measurements of a check: the run time of run(), {} if there are none."""
@@ -271,16 +268,7 @@ def grouped_findings(report: EntryReport, *outcomes: CheckOutcome) -> list[Group
 def job_facts(result: JobResult) -> dict[str, object]:
     """Values of a job for reports, as JSON types."""
     return {
-        "status": result.status,
-        "reason": result.reason,
-        "exceeded": result.exceeded,
-        "total_mini_batches": result.total_mini_batches,
-        "processed_mini_batches": result.processed_mini_batches,
-        "succeeded_mini_batches": result.succeeded_mini_batches,
-        "failed_mini_batches": result.failed_mini_batches,
-        "total_items": result.total_items,
-        "succeeded_items": result.succeeded_items,
-        "failed_items": result.failed_items,
+        **{name: getattr(result, name) for name in FACTS},
         "attempts": len(result.attempts),
         "answered_attempts": sum(attempt.returned is not None for attempt in result.attempts),
         "results": sum(attempt.returned or 0 for attempt in result.attempts),

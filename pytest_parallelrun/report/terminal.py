@@ -8,13 +8,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
-from pytest_parallelrun.report.records import (
-    AcceptanceRecord,
-    EntryReport,
-    GroupedFinding,
-    Verdict,
-    grouped_findings,
-)
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, GroupedFinding, Verdict, grouped_findings
 from pytest_parallelrun.report.sanitize import count_of, visible
 from pytest_parallelrun.report.trace import Bar, Trace
 
@@ -78,7 +72,6 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
 
 
 def headline(report: EntryReport) -> str:
-    """The verdict and all counts in one line."""
     parts = [count_of(len(report.checks), "check")]
     parts += [f"{number} {outcome}" for outcome, number in report.counts()]
     job = report.job
@@ -159,16 +152,15 @@ class _Page:
     def timeline(self, trace: Trace) -> Iterator[Line]:
         """The attempts in their order, with what each worker did."""
         yield Line(f"  timeline: {count_of(trace.total_attempts, 'attempt')}, {trace.duration:.3f} s")
-        starts = [(lane.started, _came_up(lane.error, lane.worker, lane.seconds)) for lane in trace.lanes]
+        starts = []
+        for lane in trace.lanes:
+            came_up = f"did not come up: {lane.error}" if lane.error else f"up in {lane.seconds:.3f} s"
+            starts.append((lane.started, f"worker {lane.worker}: {came_up}"))
         events = sorted([*starts, *((bar.started, _bar_text(bar)) for bar in trace.bars)])
         for started, text in events[:MAX_ATTEMPTS]:
             yield from self.wrapped(f"{started:9.3f} s  {text}", following=" " * 15)
         if len(events) > MAX_ATTEMPTS:
             yield Line(f"    and {len(events) - MAX_ATTEMPTS:,} more lines; --parallelrun-report=x.html draws them")
-
-
-def _came_up(error: str, worker: int, seconds: float) -> str:
-    return f"worker {worker}: " + (f"did not come up: {error}" if error else f"up in {seconds:.3f} s")
 
 
 def _bar_text(bar: Bar) -> str:

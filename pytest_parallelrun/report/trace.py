@@ -147,7 +147,6 @@ class Trace:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Trace:
-        """The same from the plain values of `as_json()`."""
         parts = {"losses": Loss, "cells": TraceCell, "bars": Bar, "lanes": Lane, "steps": Step}
         made = {name: tuple(kind(**each) for each in values[name]) for name, kind in parts.items()}  # type: ignore[attr-defined]
         return cls(**{**values, **made})  # type: ignore[arg-type]
@@ -196,16 +195,12 @@ def _cells(
             cell.seconds = max(cell.seconds or 0.0, event.running)
             if event.outcome != "succeeded":
                 failed_before.add(event.mini_batch.id)
-            if event.failure is not None:
-                cell.error = _cut(readable(event.failure.error))
+            cell.error = _error(event, readable) or cell.error
             if per_cell == 1:
                 cell.items = event.mini_batch.size
         elif isinstance(event, MiniBatchEnded):
             cell = cells[event.mini_batch.id // per_cell]
-            if per_cell == 1:
-                cell.items = event.mini_batch.size
-            else:
-                cell.items = (cell.items or 0) + event.mini_batch.size
+            cell.items = event.mini_batch.size + (0 if per_cell == 1 else cell.items or 0)
             cell.failed_items += event.failed
             state = _state(event, retried=event.mini_batch.id in failed_before)
             cell.states[state] = cell.states.get(state, 0) + 1
@@ -233,7 +228,7 @@ def _losses(result: JobResult, names: Callable[[AttemptEnded], str], readable: C
                 failed_items=event.failed,
                 attempts=attempt.number + (state == "retried"),
                 names=_cut(names(attempt)),
-                error="" if attempt.failure is None else _cut(readable(attempt.failure.error)),
+                error=_error(attempt, readable),
             )
 
 
@@ -262,7 +257,17 @@ def _lanes(result: JobResult, readable: Callable[[str], str]) -> list[Lane]:
 
 def _bars(attempts: Sequence[AttemptEnded], shown: set[int], readable: Callable[[str], str]) -> Iterator[Bar]:
     if len(attempts) <= MAX_BARS:
-        yield from (_bar(attempt, readable) for attempt in attempts if attempt.worker in shown)
+        for attempt in attempts:
+            if attempt.worker in shown:
+                yield Bar(
+                    worker=attempt.worker,
+                    started=attempt.started,
+                    seconds=attempt.loading + attempt.running,
+                    outcome=attempt.outcome,
+                    mini_batch=attempt.mini_batch.id,
+                    number=attempt.number,
+                    error=_error(attempt, readable),
+                )
         return
     stretches = max(MIN_STRETCHES, min(MAX_STRETCHES, MAX_BARS // max(1, len(shown))))
     stretch = max(_end(attempt) for attempt in attempts) / stretches or 1.0
@@ -274,28 +279,20 @@ def _bars(attempts: Sequence[AttemptEnded], shown: set[int], readable: Callable[
     for (worker, number), some in sorted(grouped.items()):
         outcomes: dict[str, int] = Counter(attempt.outcome for attempt in some)
         worst = next(outcome for outcome in WORST_OUTCOME if outcome in outcomes)
-        errors = (attempt.failure.error for attempt in some if attempt.outcome == worst and attempt.failure)
+        errors = (_error(attempt, readable) for attempt in some if attempt.outcome == worst and attempt.failure)
         yield Bar(
             worker=worker,
             started=number * stretch,
             seconds=max(stretch, max(map(_end, some)) - number * stretch),
             outcome=worst,
             attempts=len(some),
-            error=_cut(readable(next(errors, ""))),
+            error=next(errors, ""),
             outcomes=dict(outcomes),
         )
 
 
-def _bar(attempt: AttemptEnded, readable: Callable[[str], str]) -> Bar:
-    return Bar(
-        worker=attempt.worker,
-        started=attempt.started,
-        seconds=attempt.loading + attempt.running,
-        outcome=attempt.outcome,
-        mini_batch=attempt.mini_batch.id,
-        number=attempt.number,
-        error="" if attempt.failure is None else _cut(readable(attempt.failure.error)),
-    )
+def _error(attempt: AttemptEnded, readable: Callable[[str], str]) -> str:
+    return "" if attempt.failure is None else _cut(readable(attempt.failure.error))
 
 
 def _end(attempt: AttemptEnded) -> float:
@@ -328,18 +325,14 @@ def _steps(result: JobResult) -> list[Step]:
             # The attempt and the end of its mini-batch are one step.
             steps.pop()
         steps.append(step)
-    kept = [step for before, step in zip([None, *steps], steps, strict=False) if before is None or _rose(before, step)]
+    counts = [(step.failed_items, step.failed_mini_batches) for step in steps]
+    kept = [step for step, now, before in zip(steps, counts, [None, *counts], strict=False) if now != before]
     if len(kept) > MAX_STEPS:
         every = -(-len(kept) // MAX_STEPS)
         kept = [*kept[:-1:every], kept[-1]]
     if kept[-1] is not steps[-1]:
         kept.append(steps[-1])
     return kept
-
-
-def _rose(before: Step, step: Step) -> bool:
-    counts = before.failed_items, before.failed_mini_batches
-    return counts != (step.failed_items, step.failed_mini_batches)
 
 
 def _cut(text: str) -> str:

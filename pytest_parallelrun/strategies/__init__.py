@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.strategies.faults import fault_plans
 from pytest_parallelrun.strategies.files import Files, Item
 from pytest_parallelrun.strategies.frames import Cell, Rows
-from pytest_parallelrun.strategies.jobs import JobCase, job_settings, jobs
+from pytest_parallelrun.strategies.jobs import JobCase, fault_plans, job_settings, jobs
 from pytest_parallelrun.strategies.mini_batches import mini_batches, recipes
 from pytest_parallelrun.strategies.sample import Sample
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.strategies.sample import invalid
+from pytest_parallelrun.strategies.sample import Printed, invalid
 from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, item_numbers
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
-    from hypothesis.vendor.pretty import RepresentationPrinter
 
     from pytest_parallelrun.strategies.sample import Sample
 
@@ -98,8 +97,8 @@ class Item:
         return f"Item({self.name!r})" if self.kind is None else f"Item({self.name!r}, {self.kind!r})"
 
 
-@dataclass(frozen=True, repr=False)
-class Files:
+@dataclass(frozen=True)
+class Files(Printed):
     """A recipe of a mini-batch of files.
 
     items: in the order of the mini-batch. A repeated item is a copy under another name: the service never passes a path
@@ -110,7 +109,6 @@ class Files:
 
     @property
     def size(self) -> int:
-        """Files of the mini-batch."""
         return len(self.items)
 
     @property
@@ -135,7 +133,6 @@ class Files:
         return tuple(targets)
 
     def first_item(self, sample: Sample) -> int:
-        """The number of its first item in the sample."""
         return sample.names.index(self.items[0].name)
 
     def build(self, sample: Sample, folder: str | os.PathLike[str] | None = None) -> list[str]:
@@ -152,13 +149,6 @@ class Files:
         for item, source, path in zip(self.items, sources, paths, strict=True):
             item.write(source, path)
         return paths
-
-    def __repr__(self) -> str:
-        return f"Files(items={self.items!r})"
-
-    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
-        # Hypothesis would show all fields of a dataclass.
-        printer.text(repr(self))
 
 
 def files(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> SearchStrategy[Files]:

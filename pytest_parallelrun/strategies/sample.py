@@ -9,7 +9,6 @@ import tempfile
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pytest_parallelrun.emulator.rules import Rules
-    from pytest_parallelrun.emulator.splitting.model import Partition, Payload
+    from pytest_parallelrun.emulator.splitting.model import Partition, Payload, SplitSettings
 
     StrPath: TypeAlias = str | os.PathLike[str]
     BuiltMiniBatch: TypeAlias = pd.DataFrame | list[str] | list[dict[str, object]]
     SampleSource: TypeAlias = StrPath | Sequence[StrPath] | pd.DataFrame | Splitter
     from hypothesis.errors import InvalidArgument
+    from hypothesis.vendor.pretty import RepresentationPrinter
 
 
 def invalid(message: str) -> InvalidArgument:
@@ -82,6 +81,13 @@ MAX_BYTES = 100 * 1024**2
 CHUNK_BYTES = 8 * 1024**2
 FOLDERS_KEPT = 10
 """For examples that have ended: a debugger that stops at the last one finds its files."""
+
+
+class Printed:
+    """Printed by Hypothesis as its repr, and not with all fields of a dataclass."""
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 class Recipe(Protocol):
@@ -146,12 +152,12 @@ class Sample:
         self.partitions = {}
         self._folder: str | None = None
         self._ended: deque[str] = deque()
-        self._split_settings = _SampleSettings(self.settings)
+        split_settings = cast("SplitSettings", _SampleSettings(self.settings))
         try:
             if _is_frame(source) and not self.settings.partition_keys:
-                self._take_frame(cast("pd.DataFrame", source))
+                self._take_frame(cast("pd.DataFrame", source), split_settings)
             else:
-                splitter = open_input(source, self._split_settings)
+                splitter = open_input(source, split_settings)
                 takers = {"tabular": self._take_table, "files": self._take_files, "records": self._take_records}
                 takers[splitter.kind](splitter)
         except EmptyInputError as error:
@@ -204,12 +210,12 @@ class Sample:
         while len(self._ended) > FOLDERS_KEPT:
             shutil.rmtree(self._ended.popleft(), ignore_errors=True)
 
-    def _take_frame(self, frame: pd.DataFrame) -> None:
+    def _take_frame(self, frame: pd.DataFrame, settings: SplitSettings) -> None:
         self.kind = "tabular"
         chosen = self._chosen(len(frame), "row")
         rows = frame if len(chosen) == len(frame) else frame.take(chosen)
         # Loaded by the splitter, which also copies lists and dicts in cells.
-        splitter = open_input(rows, self._split_settings)
+        splitter = open_input(rows, settings)
         self._frame = cast("pd.DataFrame", splitter.load(MiniBatch(id=0, size=len(rows), first_item=0, position=None)))
         self.names = tuple(ItemName("", row + 1) for row in chosen)
         self.nested = _is_nested(self._frame)
@@ -362,42 +368,19 @@ class Sample:
         return f"Sample({shown}{settings}{items}{most})"
 
 
-@dataclass(frozen=True)
 class _SampleSettings:
-    """Settings for splitting with one file per mini-batch, or thousands of rows."""
+    """Settings for splitting with one file per mini-batch, or thousands of rows; the others are those of a job."""
 
-    settings: JobSettings
     files_per_mini_batch = 1
     bytes_per_mini_batch = CHUNK_BYTES
 
-    @property
-    def profile(self) -> str:
-        return self.settings.profile
-
-    @property
-    def rules(self) -> Rules:
-        return self.settings.rules
-
-    @property
-    def encoding(self) -> str:
-        return self.settings.encoding
-
-    @property
-    def delimiter(self) -> str:
-        return self.settings.delimiter
-
-    @property
-    def partition_keys(self) -> tuple[str, ...]:
-        return self.settings.partition_keys
-
-    @property
-    def mini_batch_rows(self) -> int | None:
+    def __init__(self, settings: JobSettings) -> None:
+        self._settings = settings
         # One by one: an unreadable line must not affect others.
-        return None if self.settings.mini_batch_rows is None else 1
+        self.mini_batch_rows = None if settings.mini_batch_rows is None else 1
 
-    @property
-    def input_type(self) -> str | None:
-        return self.settings.input_type
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._settings, name)
 
 
 def as_sample(sample: Sample | SampleSource) -> Sample:

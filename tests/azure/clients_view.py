@@ -13,9 +13,9 @@ from azure.ai.ml import load_batch_deployment, load_component, load_job
 from azure.ai.ml.entities import ParallelComponent
 from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 
+from pytest_parallelrun.emulator.setting_table import resolve_setting
 from pytest_parallelrun.emulator.setting_types import size
 from pytest_parallelrun.job_files.job_step import JobFile, JobStep
-from pytest_parallelrun.job_files.settings import field_of
 
 SETTINGS = (
     *("mini_batch_size", "partition_keys", "error_threshold", "mini_batch_error_threshold", "max_retries", "timeout"),
@@ -67,7 +67,7 @@ def our_views(job: JobFile) -> dict[str, View]:
 
 
 def _step(step: JobStep) -> View:
-    values = {field_of(name): value for name, value in step.values.items()}
+    values = {resolve_setting(name)[0]: value for name, value in step.values.items()}
     view: View = {name: values[name] for name in SETTINGS if name in values}
     if "mini_batch_size" in view:
         view["mini_batch_size"] = size("").parse(view["mini_batch_size"])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.forecast.forecast import forecast
-from pytest_parallelrun.forecast.recommendation import recommend
+from pytest_parallelrun.forecast.forecast import forecast, recommend
 from pytest_parallelrun.forecast.request import FullJob, read_request
 from pytest_parallelrun.forecast.resources import Resources
 from pytest_parallelrun.forecast.sample import Sample, draw
@@ -95,7 +94,7 @@ def test_the_probability_that_a_threshold_is_exceeded(
 )
 def test_a_recommendation_has_its_reason(arguments: dict[str, Any], setting: str, value: str, reason: str) -> None:
     job, sample = prepared(**arguments)
-    rows = recommend(job, draw(sample, job.request.given, 20), MEASURED).as_json(job)
+    rows = recommend(job, draw(sample, job.request.given, 20), MEASURED).rows
     (row,) = (row for row in rows if row["setting"] == setting)
     assert reason in str(row["reason"])
     assert row["recommended"] == value

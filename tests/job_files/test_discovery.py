@@ -96,7 +96,7 @@ def test_a_file_that_names_the_script_and_is_wrong_is_found_with_what_is_wrong(w
     [one], _ = discover(folder / "src" / "score.py", folder)
     assert one.reading.step is None
     assert "error_threshold=-7" in str(one.reading.problems[0])
-    assert one.address == f"{folder / 'job.yml'}::c"
+    assert (one.file.path, one.reading.name) == (folder / "job.yml", "c")
 
 
 def test_a_huge_file_is_not_read(write: Write, folder: Path) -> None:

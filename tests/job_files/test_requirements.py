@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.requirements import Listing
+from pytest_parallelrun.job_files.environment import Packages
 from tests.job_files.conftest import Write
 
 
-def read(path: Path) -> Listing:
-    listing = Listing()
+def read(path: Path) -> Packages:
+    listing = Packages()
     listing.add_file(path)
     return listing
 
 
-def listed(listing: Listing) -> list[str]:
+def listed(listing: Packages) -> list[str]:
     # The library writes a URL with or without a space, by its version.
     return [str(package.requirement).replace(" @", "@") for package in listing.finished()]
 

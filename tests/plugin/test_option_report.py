@@ -58,7 +58,7 @@ def test_a_page_without_its_extra_is_a_usage_error_that_says_what_to_install(
 ) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == lacking else find_spec(name))
-    monkeypatch.setattr("pytest_parallelrun.report.html.find_spec", importlib.util.find_spec)
+    monkeypatch.setattr("pytest_parallelrun.report.files.find_spec", importlib.util.find_spec)
     result = gate("--parallelrun-report=gate.html")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     wanted = f'needs {lacking}, install it with: pip install "pytest-parallelrun[[]html]"'
@@ -86,7 +86,7 @@ REPORT = "pytest_parallelrun.report."
 @pytest.mark.parametrize(
     ("broken", "lost"),
     [
-        (f"{REPORT}html.page.html_report", "report *gate.html"),
+        (f"{REPORT}html.html_report", "report *gate.html"),
         (f"{REPORT}markdown.grouped_findings", "report *gate.md"),
         ("pytest_parallelrun._reporting.summary_lines", "the summary of score.py"),
         ("pytest_parallelrun._reporting.acceptance_lines", "the summary of parallelrun_accept"),
@@ -136,8 +136,8 @@ def test_a_disk_that_is_full_costs_one_report(project: Path, gate: Run, monkeypa
 def test_a_page_whose_template_engine_is_gone_meanwhile_says_what_to_install(
     project: Path, gate: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_parallelrun.report.html.find_spec", lambda name: "there")
-    monkeypatch.delitem(sys.modules, f"{REPORT}html.page", raising=False)
+    monkeypatch.setattr("pytest_parallelrun.report.files.find_spec", lambda name: "there")
+    monkeypatch.delitem(sys.modules, f"{REPORT}html", raising=False)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     result = gate("--parallelrun-report=gate.html", "--parallelrun-report=gate.json", "-k", "entry_imports")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from pytest_parallelrun.report.figures import forecast_plot
 from pytest_parallelrun.report.forecast import between, forecast_sentences, forecast_tables, forecast_title
-from pytest_parallelrun.report.html.figures import forecast_plot
 from pytest_parallelrun.report.terminal import summary_lines
 from tests.report.reports import record, report
 

@@ -15,9 +15,9 @@ from pytest_parallelrun.contract.finding import Location
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report import trace as trace_module
+from pytest_parallelrun.report.figures import STARTS, STATES
 from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.html.figures import STARTS, STATES
-from pytest_parallelrun.report.html.page import html_report, json_block
+from pytest_parallelrun.report.html import html_report, json_block
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, SettingRecord
 from pytest_parallelrun.report.trace import Bar, Lane, Loss, Step, Trace, TraceCell
 from tests.report.reports import COMMAND, FULL, FULL_TEXTS, REPLAY, Course, found, job, record, report

@@ -11,7 +11,7 @@ from hypothesis.errors import InvalidArgument
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.strategies import fault_plans
-from pytest_parallelrun.strategies.faults import DEFAULT_KINDS, FAULT_KINDS
+from pytest_parallelrun.strategies.jobs import DEFAULT_KINDS, FAULT_KINDS
 from tests.strategies.drawing import drawn, smallest
 
 MINI_BATCHES = 3

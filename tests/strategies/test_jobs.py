@@ -15,7 +15,7 @@ from hypothesis.errors import InvalidArgument
 import pytest_parallelrun.strategies
 from pytest_parallelrun import Fault, JobSettings, strategies
 from pytest_parallelrun.strategies import Cell, Files, Item, JobCase, Rows, Sample, job_settings, jobs
-from pytest_parallelrun.strategies.faults import FAULT_KINDS
+from pytest_parallelrun.strategies.jobs import FAULT_KINDS
 from tests.strategies.drawing import drawn, smallest
 
 # Wrong on purpose, which a type checker would see.

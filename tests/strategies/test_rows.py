@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis.errors import InvalidArgument
 
 from pytest_parallelrun.strategies import Cell, Files, Rows, Sample, recipes
-from pytest_parallelrun.strategies.cells import CELL_KINDS, LONG_TEXT, NULLS, SEPARATORS, kinds_of
+from pytest_parallelrun.strategies.frames import CELL_KINDS, LONG_TEXT, NULLS, SEPARATORS, kinds_of
 from tests.strategies.drawing import drawn_rows, smallest_rows
 
 

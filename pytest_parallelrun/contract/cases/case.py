@@ -21,7 +21,7 @@ from pytest_parallelrun.emulator.splitting import LoadError
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_json import Plain
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.rows.leaves import Key
+    from pytest_parallelrun.contract.rows.values import Key
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import Fault
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload

@@ -12,7 +12,7 @@ from pytest_parallelrun.contract.cases.case import FILE, FOLDER_OF_ITEMS, ITEMS,
 from pytest_parallelrun.contract.cases.case_reader import copy_items, fault_of, read_case, shown
 from pytest_parallelrun.contract.cases.plain_json import from_plain, table_from_plain
 from pytest_parallelrun.contract.rows.comparison import difference
-from pytest_parallelrun.contract.rows.leaves import Key
+from pytest_parallelrun.contract.rows.values import Key
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 from pytest_parallelrun.emulator.errors import FaultError, InputError, ParallelRunError
 from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder

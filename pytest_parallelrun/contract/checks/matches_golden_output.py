@@ -32,7 +32,7 @@ from pytest_parallelrun.contract.rows.comparison import (
     scales_of,
 )
 from pytest_parallelrun.contract.rows.items import UNIT, rows_by_item
-from pytest_parallelrun.contract.rows.leaves import DURATION, leaves_of, name_of, names_of_now, without_workers
+from pytest_parallelrun.contract.rows.values import DURATION, leaves_of, name_of, names_of_now, without_workers
 from pytest_parallelrun.emulator.errors import ParallelRunError
 from pytest_parallelrun.emulator.event_log import NOT_KEPT
 from pytest_parallelrun.emulator.probe import WorkerStartError

@@ -17,7 +17,7 @@ from pytest_parallelrun.contract.known_causes import hints, model_layout
 from pytest_parallelrun.contract.phrases import OVERVIEW, sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import NO_SUCH_ROW, difference, row_text
 from pytest_parallelrun.contract.rows.errors import ValidRows, all_say_the_same_error, keeps_a_value, says_nothing
-from pytest_parallelrun.contract.rows.leaves import name_of
+from pytest_parallelrun.contract.rows.values import name_of
 from pytest_parallelrun.emulator.models import below_model_dir, model_dir_entries
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError

@@ -25,7 +25,7 @@ from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import difference, row_text
 from pytest_parallelrun.contract.rows.items import FileNames, identifying_columns, stem_of
-from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, text_of, values_of
+from pytest_parallelrun.contract.rows.values import Key, is_null, number_in, text_of, values_of
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.splitting.model import count_text
 
@@ -245,9 +245,9 @@ def _ids_in_file(path: str) -> set[str]:
 
 def _echoed(
     rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str], *, several: bool
-) -> set[tuple[str, Spot]]:
+) -> set[tuple[str, Key]]:
     """(column, spot) where each row has another value of an input column; with `several` per item it may repeat."""
-    echoes: set[tuple[str, Spot]] = set()
+    echoes: set[tuple[str, Key]] = set()
     values = [values_of(row) for row in rows]
     if not values:
         return echoes

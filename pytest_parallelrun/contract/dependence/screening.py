@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.sample_attempts import SampleAttempts
     from pytest_parallelrun.contract.rows.comparison import NondeterministicValues
-    from pytest_parallelrun.contract.rows.leaves import Key
+    from pytest_parallelrun.contract.rows.values import Key
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
 

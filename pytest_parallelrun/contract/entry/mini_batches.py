@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.phrases import items_text, rows_text
 from pytest_parallelrun.contract.rows.comparison import NO_SUCH_ROW, difference, row_text
-from pytest_parallelrun.contract.rows.leaves import Key
+from pytest_parallelrun.contract.rows.values import Key
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.splitting.model import count_text
 

@@ -15,7 +15,7 @@ from pytest_parallelrun.contract.dependence.screening import Screening
 from pytest_parallelrun.contract.entry.mini_batches import Observation, RunOutcome, SampleMiniBatch, first_difference
 from pytest_parallelrun.contract.entry.sample_attempts import SampleAttempts
 from pytest_parallelrun.contract.rows.comparison import NondeterministicValues
-from pytest_parallelrun.contract.rows.leaves import Key
+from pytest_parallelrun.contract.rows.values import Key
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline

@@ -13,7 +13,7 @@ from pytest_parallelrun.contract.bounds import MAX_FAILED, MAX_GROUPS, MAX_ITEMS
 from pytest_parallelrun.contract.entry.mini_batches import Observation, SampleMiniBatch, attempt, paths_of
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.contract.rows.comparison import NondeterministicValues, nondeterministic_values
-from pytest_parallelrun.contract.rows.leaves import Key
+from pytest_parallelrun.contract.rows.values import Key
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import ItemName
 from pytest_parallelrun.strategies import Cell, Files, Item, Rows, job_settings, recipes
-from pytest_parallelrun.strategies.faults import draw_faults
 from pytest_parallelrun.strategies.files import ITEM_KINDS, ItemKind
 from pytest_parallelrun.strategies.frames import malformed_kinds
+from pytest_parallelrun.strategies.jobs import draw_faults
 from pytest_parallelrun.strategies.subsets import window
 
 if TYPE_CHECKING:

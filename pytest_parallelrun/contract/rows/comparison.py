@@ -16,23 +16,21 @@ from types import MappingProxyType
 from typing import NamedTuple, cast
 
 from pytest_parallelrun.contract.bounds import MAX_ALIGNED
-from pytest_parallelrun.contract.rows.leaves import (
+from pytest_parallelrun.contract.rows.values import (
     Key,
     column_of,
+    is_plain_array,
     leaves_of,
     name_of,
     spot_text,
     tells_nothing,
     walk,
 )
-from pytest_parallelrun.contract.rows.values import is_plain_array
 
 RELATIVE = 1e-4
 """Relative tolerance of a float; float32 models differ by 1e-5 between sizes of a mini-batch."""
 ABSOLUTE = 1e-6
 """The same, relative to the largest float in its column: what remains when large ones cancel out."""
-
-
 NO_SUCH_ROW = "no such row"
 
 MIN_SPECIAL = 3
@@ -158,7 +156,8 @@ def reassigned(
             if key == name or not values[one] or any(_equal(value, got, scale) for value in values[one]):
                 continue
             owner = next(other for other in values if any(_equal(value, got, scale) for value in values[other]))
-            special = {leaf for leaves in before if isinstance(leaf := leaves.get(key), float) and _is_special(leaf)}
+            floats = {leaf for leaves in before if isinstance(leaf := leaves.get(key), float)}
+            special = [leaf for leaf in floats if not leaf.is_integer() and len(repr(leaf)) > MIN_DIGITS]
             return Reassigned(
                 name=str(one),
                 own=row_text(values[one][0], 60),
@@ -169,11 +168,6 @@ def reassigned(
                 arrangement=tuple(sorted(repr(sorted(leaves.items(), key=repr)) for leaves in after)),
             )
     return None
-
-
-def _is_special(value: float) -> bool:
-    """Whether a float has so many digits that no other one is the same by chance."""
-    return not value.is_integer() and len(repr(value)) > MIN_DIGITS
 
 
 def _same_values(
@@ -330,7 +324,6 @@ def _differing(left: dict[Key, object], right: dict[Key, object], scales: Scales
 
 
 def row_text(row: object, most: int = 200) -> str:
-    """A row as shown in findings."""
     text = repr(row)
     return text if len(text) <= most else f"{text[:most]}..."
 

@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from pytest_parallelrun.contract.rows.leaves import tells_nothing
-from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, plain, text_of, values_of
+from pytest_parallelrun.contract.rows.values import Key, is_null, number_in, plain, tells_nothing, text_of, values_of
 
 _ERROR = re.compile(
     r"err(?:or|eur|no)|exception|fail|fehler|invalid|unread|corrupt|missing|not[ _-]?found|no[ _-]such|cannot|unable"
@@ -44,7 +43,7 @@ class ValidRows:
         self._forms = {self._form(row) for row in rows if isinstance(row, str)}
         self._comparable = sum(isinstance(row, str) for row in rows) > 1
         self._open_ended = any(_is_open(row) for row in rows)
-        self._values: dict[Spot, list[object]] = {}
+        self._values: dict[Key, list[object]] = {}
         for row in rows:
             for spot, value in values_of(row).items():
                 self._values.setdefault(spot, []).append(value)
@@ -85,7 +84,7 @@ class ValidRows:
                 return True
         return not self._required <= values.keys() | repeated
 
-    def _differs(self, spot: Spot, value: object) -> bool:
+    def _differs(self, spot: Key, value: object) -> bool:
         kinds = self._kinds_of.get(spot)
         if kinds is None:
             # Another word is not another column: strings have any number of words.
@@ -126,7 +125,7 @@ def all_say_the_same_error(rows: Sequence[object], texts: Collection[str]) -> bo
 class SameForAll(NamedTuple):
     """Results that are the same in all rows. alone: whether rows have nothing else, but for what items contain."""
 
-    values: dict[Spot, object]
+    values: dict[Key, object]
     alone: bool
 
 
@@ -243,10 +242,10 @@ def _is_open(row: object) -> bool:
     return isinstance(row, str) and (says_nothing(row) or row.rstrip(" ").endswith(_OPEN_END))
 
 
-def _is_word(spot: Spot) -> bool:
+def _is_word(spot: Key) -> bool:
     return bool(spot) and isinstance(spot[-1], tuple)
 
 
-def _is_status(spot: Spot) -> bool:
+def _is_status(spot: Key) -> bool:
     names = [part for part in spot if isinstance(part, str)]
     return bool(names) and bool(_STATUS.search(names[-1]))

@@ -21,7 +21,7 @@ from pytest_parallelrun.contract.rows.comparison import (
     row_text,
     scales_of,
 )
-from pytest_parallelrun.contract.rows.leaves import leaves_of, name_of, names_of_now
+from pytest_parallelrun.contract.rows.values import leaves_of, name_of, names_of_now
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun._entries import EntryPlan, SampleInput
+from pytest_parallelrun._show import SHOWN, plan_lines
+from pytest_parallelrun._targets import Target
+from pytest_parallelrun.contract import CHECKS
+from pytest_parallelrun.emulator.arguments import parse_program_arguments
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.report.plan import SHOWN, plan_lines
 
 
 def plan(
@@ -21,20 +24,21 @@ def plan(
     notes: tuple[str, ...] = (),
     verbosity: int = 0,
 ) -> list[str]:
-    settings = settings or JobSettings()
-    return list(
-        plan_lines(
-            entry=EntryFile(tmp_path / "src" / "score.py", tmp_path),
-            splitter=None if input is None else open_input(input, settings),
-            settings=settings,
-            origins=origins or {},
-            runtime_arguments=("--mini_batch_size", "1"),
-            arguments=arguments,
-            notes=notes,
-            checks={"entry_imports": None, "job_completes": "no sample", "fits_timeout": "no sample", "other": "no"},
-            verbosity=verbosity,
-        )
+    entry_plan = EntryPlan(
+        target=Target(entry=EntryFile(tmp_path / "src" / "score.py", tmp_path), script_id="src/score.py"),
+        sample=SampleInput(paths=None if input is None else str(input)),
+        settings=settings or JobSettings(),
+        origins=origins or {},
+        arguments=parse_program_arguments(arguments, profile="v2"),
+        models={},
+        environment=None,
+        output=None,
+        logs=None,
+        notes=notes,
+        golden=None,
+        replay=None,
     )
+    return list(plan_lines(entry_plan, "inprocess", verbosity))
 
 
 def folder_of(tmp_path: Path, files: int) -> Path:
@@ -101,18 +105,19 @@ def test_a_table_of_which_a_file_has_no_rows_is_shown(tmp_path: Path) -> None:
 
 def test_arguments_and_notes_are_shown(tmp_path: Path) -> None:
     lines = plan(tmp_path, arguments=("--name", "a b"), notes=("a note",))
-    assert "sys.argv[1:]: --mini_batch_size 1" in lines
+    assert any(line.startswith("sys.argv[1:]: ") for line in lines)
     assert "  then yours: --name 'a b'" in lines
     assert "note: a note" in lines
 
 
 def test_checks_that_would_run_are_counted(tmp_path: Path) -> None:
+    checks = [check for check in CHECKS if not check.needs_environment and not check.needs_golden]
+    bare, judging = ([check.name for check in checks if check.needs_input is needs] for needs in (False, True))
+    reason = "there is no sample input: give one with --parallelrun-input=PATH"
     lines = plan(tmp_path)
-    assert lines[-4:] == [
-        "checks (1 of 4 would run)",
-        "  entry_imports",
-        "  skipped, no sample: job_completes, fits_timeout",
-        "  skipped, no: other",
+    assert lines[lines.index(f"checks ({len(bare)} of {len(checks)} would run)") + 1 :] == [
+        *(f"  {name}" for name in bare),
+        f"  skipped, {reason}: {', '.join(judging)}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The page: the data of the template, and its scripts and plots.
+"""The report as one HTML page that opens offline: the data of the template, and its scripts and plots.
 
 Nothing of a report is ever a script. The template and the plots escape texts, the cells of a grid lie in a block of
 JSON in which no tag can end or begin, and by its content security policy the page runs just the script whose hash it
@@ -13,33 +13,18 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_parallelrun.emulator.events import seconds_text
+from pytest_parallelrun.report import figures
 from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
-from pytest_parallelrun.report.html.figures import (
-    MEANINGS,
-    OUTCOMES,
-    SIGNS,
-    STATES,
-    bar_text,
-    cell_text,
-    forecast_plot,
-    ink_on,
-    patterns,
-    run_time,
-    safe_size,
-    threshold,
-    timeline,
-)
 from pytest_parallelrun.report.records import (
     NOT_CHECKABLE,
     SIMULATED,
     AcceptanceRecord,
     EntryReport,
-    GroupedFinding,
     gate_headline,
     grouped_findings,
     worst_verdict,
@@ -67,30 +52,7 @@ class Plot:
     rows: Sequence[Sequence[object]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EntryPage:
-    """One entry as the template shows it."""
-
-    key: str
-    report: EntryReport
-    failed: Sequence[GroupedFinding]
-    advice: Sequence[GroupedFinding]
-    skipped: Mapping[str, Sequence[str]]
-    trace: Trace | None
-    plots: Sequence[Plot]
-    thresholds: Sequence[Plot]
-    cells: str
-    forecast: Sequence[Plot]
-    losses: Sequence[Loss]
-    left_out: int
-    kinds: Mapping[str, int]
-    states: Mapping[str, int]
-    attempted: Collection[str]
-    aggregated: str
-
-
 def html_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
-    """The whole page as a string."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -109,17 +71,15 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
         title=gate_headline(reports),
         script=script,
         script_hash=f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
-        patterns=patterns(),
-        outcomes=OUTCOMES,
+        patterns=figures.patterns(),
+        outcomes=figures.OUTCOMES,
         pages={name: text for report in reports for name, text in report.pages.items() if text},
         style=(ASSETS / "page.css").read_text(encoding="utf-8"),
-        colours=STATES,
-        signs=SIGNS,
-        meanings=MEANINGS,
-        inks={state: ink_on(colour) for state, colour in STATES.items()},
+        looks=figures.LOOKS,
+        ink_on=figures.ink_on,
         simulated=SIMULATED,
         not_checkable=NOT_CHECKABLE,
-        cell_text=cell_text,
+        cell_text=figures.cell_text,
         forecast_title=forecast_title,
         forecast_sentences=forecast_sentences,
         made=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -132,32 +92,34 @@ def json_block(values: object) -> str:
     return _NOT_IN_A_BLOCK.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def _entry(number: int, report: EntryReport) -> EntryPage:
+def _entry(number: int, report: EntryReport) -> dict[str, object]:
+    """One entry as the template shows it."""
     trace = None if report.trace is None else Trace.from_json(report.trace)
     key = f"entry-{number}"
-    losses = [] if trace is None else list(_losses_that_fit(trace))
-    return EntryPage(
-        key=key,
-        report=report,
-        failed=grouped_findings(report, "failed"),
-        advice=grouped_findings(report, "advice"),
-        skipped=report.not_checked(),
-        trace=trace,
-        plots=() if trace is None else tuple(_plots(key, trace, report)),
-        thresholds=() if trace is None else tuple(_thresholds(key, trace)),
-        cells=_cells(trace) if trace is not None and trace.per_cell == 1 else "",
-        forecast=() if report.forecast is None else tuple(_forecast(key, report.forecast)),
-        losses=losses,
-        left_out=0 if trace is None else trace.total_losses - len(losses),
-        kinds=dict(Counter(loss.kind for loss in losses).most_common()),
-        states={} if trace is None else dict(sum((Counter(cell.states) for cell in trace.cells), Counter())),
-        attempted=() if trace is None else {name for bar in trace.bars for name in bar.outcomes or (bar.outcome,)},
-        aggregated="" if trace is None else _aggregated(trace),
-    )
-
-
-def _cells(trace: Trace) -> str:
-    return json_block([asdict(cell) | {"says": cell_text(cell)} for cell in trace.cells])
+    shown: dict[str, object] = {
+        "key": key,
+        "report": report,
+        "failed": grouped_findings(report, "failed"),
+        "advice": grouped_findings(report, "advice"),
+        "skipped": report.not_checked(),
+        "forecast": () if report.forecast is None else tuple(_forecast(key, report.forecast)),
+        "trace": trace,
+    }
+    if trace is None:
+        return shown
+    losses = list(_losses_that_fit(trace))
+    cells = [asdict(cell) | {"says": figures.cell_text(cell)} for cell in trace.cells]
+    return shown | {
+        "plots": tuple(_plots(key, trace, report)),
+        "thresholds": tuple(_thresholds(key, trace)),
+        "cells": json_block(cells) if trace.per_cell == 1 else "",
+        "losses": losses,
+        "left_out": trace.total_losses - len(losses),
+        "kinds": dict(Counter(loss.kind for loss in losses).most_common()),
+        "states": dict(sum((Counter(cell.states) for cell in trace.cells), Counter())),
+        "attempted": {name for bar in trace.bars for name in bar.outcomes or (bar.outcome,)},
+        "aggregated": _aggregated(trace),
+    }
 
 
 def _losses_that_fit(trace: Trace) -> Iterator[Loss]:
@@ -189,16 +151,16 @@ def _aggregated(trace: Trace) -> str:
 
 
 def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
-    figures = report.figures()
+    measured = report.figures()
     yield Plot(
         key=f"{key}-timeline",
         title="Workers and attempts",
         says=_course(trace, in_turns=report.set_up.get("engine") == "inprocess"),
-        svg=timeline(trace),
+        svg=figures.timeline(trace),
         head=("worker", "from", "for", "what"),
         rows=[
             *((lane.worker, _at(lane.started), seconds_text(lane.seconds), _start(lane.error)) for lane in trace.lanes),
-            *((bar.worker, _at(bar.started), seconds_text(bar.seconds), bar_text(bar)) for bar in trace.bars),
+            *((bar.worker, _at(bar.started), seconds_text(bar.seconds), figures.bar_text(bar)) for bar in trace.bars),
         ],
     )
     longest = max((cell.seconds for cell in trace.cells if cell.seconds is not None), default=None)
@@ -207,7 +169,7 @@ def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
         key=f"{key}-times",
         title="Run time against the timeout",
         says=f"{said}; timeout is {trace.timeout:g} s.",
-        svg="" if longest is None else run_time(trace),
+        svg="" if longest is None else figures.run_time(trace),
         head=("mini-batch", "items", "seconds", "state"),
         rows=[
             (
@@ -219,14 +181,14 @@ def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
             for cell in trace.cells
         ],
     )
-    if figures:
+    if measured:
         yield Plot(
             key=f"{key}-sizes",
             title="Largest safe size",
-            says=_pace(figures),
-            svg=safe_size(trace, figures) if _has_safe_size(figures) else "",
+            says=_pace(measured),
+            svg=figures.safe_size(trace, measured) if _has_safe_size(measured) else "",
             head=("figure", "value"),
-            rows=[(name.replace("_", " "), value) for name, value in figures.items()],
+            rows=[(name.replace("_", " "), value) for name, value in measured.items()],
         )
 
 
@@ -241,27 +203,27 @@ def _course(trace: Trace, *, in_turns: bool) -> str:
     return said
 
 
-def _has_safe_size(figures: Mapping[str, float | str]) -> bool:
+def _has_safe_size(measured: Mapping[str, float | str]) -> bool:
     """Whether the line leads to a size near that which is set; else it is a guess far beyond what was measured."""
-    is_known = bool(figures["is_solid"] or figures.get("is_least"))
-    return is_known and float(figures["largest_size"]) <= FAR * float(figures["full_size"])
+    is_known = bool(measured["is_solid"] or measured.get("is_least"))
+    return is_known and float(measured["largest_size"]) <= FAR * float(measured["full_size"])
 
 
-def _pace(figures: Mapping[str, float | str]) -> str:
-    largest, noun, full = float(figures["largest_size"]), figures["noun"], float(figures["full_size"])
-    if not _has_safe_size(figures):
+def _pace(measured: Mapping[str, float | str]) -> str:
+    largest, noun, full = float(measured["largest_size"]), measured["noun"], float(measured["full_size"])
+    if not _has_safe_size(measured):
         return (
             f"run() is so fast that no size near the configured one ({full:,.0f}) comes close to the timeout, so a "
             "largest safe size cannot be given."
         )
-    least = bool(figures.get("is_least"))
+    least = bool(measured.get("is_least"))
     size = (
         f"{'at most ' if least else ''}{largest:,.0f} {noun}s" if largest >= 1 else f"none: one {noun} takes too long"
     )
     return (
-        f"The largest mini-batch that keeps a margin of {figures['margin']:g} to the timeout has {size}; "
+        f"The largest mini-batch that keeps a margin of {measured['margin']:g} to the timeout has {size}; "
         f"the size that is set has {full:,.0f}. The smallest timeout for it is {'above ' if least else ''}"
-        f"{figures['smallest_timeout']:g} s."
+        f"{measured['smallest_timeout']:g} s."
     )
 
 
@@ -285,7 +247,7 @@ def _thresholds(key: str, trace: Trace) -> Iterator[Plot]:
             key=f"{key}-{name}",
             title=name,
             says=f"{title}: {counts[-1]:.4g}. {name} {verb}.",
-            svg="" if is_off else threshold(trace, title, [float(count) for count in counts], limit),
+            svg="" if is_off else figures.threshold(trace, title, [float(count) for count in counts], limit),
             head=("attempts", title),
             rows=[(step.attempts, f"{count:g}") for step, count in zip(trace.steps, counts, strict=True)],
         )
@@ -298,7 +260,7 @@ def _forecast(key: str, forecast: Mapping[str, object]) -> Iterator[Plot]:
             key=f"{key}-forecast-{number}",
             title=table.title,
             says="" if number else "Wall time: a point at the 50th percentile, and a line from the 5th to the 95th.",
-            svg="" if number else forecast_plot(forecast),
+            svg="" if number else figures.forecast_plot(forecast),
             head=table.head,
             rows=table.rows,
         )

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_parallelrun.emulator.events import Outcome, seconds_text
 from pytest_parallelrun.report.forecast import between, time_unit
@@ -34,7 +34,7 @@ def text_of(text: str) -> str:
 class Chart:
     """A plot with two axes; points are given in values, and `x` and `y` say where they are in the drawing.
 
-    y_range: None for one without an axis of its own.
+    y_range: None for one without an axis of its own, whose heights are those of the drawing.
     """
 
     x_title: str
@@ -55,8 +55,9 @@ class Chart:
         return start + (end - start) * _share(value, self.x_range, logarithmic=self.logarithmic[0])
 
     def y(self, value: float) -> float:
+        if self.y_range is None:
+            return value
         start, end = self.height - self.bottom, self.top
-        assert self.y_range is not None
         return start + (end - start) * _share(value, self.y_range, logarithmic=self.logarithmic[1])
 
     def line(
@@ -87,8 +88,12 @@ class Chart:
         place = f'transform="translate({self.x(x):.1f} {self.y(y):.1f})" fill="{colour}"'
         self.parts.append(f'<path class="mark" {place} d="{SHAPES[sign]}"><title>{text_of(says)}</title></path>')
 
+    def label(self, y: float, text: str) -> None:
+        """A text left of the axis, at a height of the drawing."""
+        place = f'x="{self.left - 8}" y="{y:g}" dy=".35em" text-anchor="end"'
+        self.parts.append(f"<text {place}>{text_of(text)}</text>")
+
     def svg(self) -> str:
-        """The whole drawing."""
         size = f'viewBox="0 0 {self.width} {self.height}" width="{self.width}" height="{self.height}"'
         return f"<svg {size}>{''.join([*self._x_axis(), *self._y_axis(), *self.parts])}</svg>"
 
@@ -154,13 +159,13 @@ def timeline(trace: Trace) -> str:
     )
     numbered = len(trace.bars) <= MAX_NUMBERED
     tops = {worker: chart.top + LANE * place for place, worker in enumerate(order)}
-    chart.parts += [
-        f'<text x="{chart.left - 8}" y="{top + LANE / 2:g}" dy=".35em" text-anchor="end">worker {worker}</text>'
-        for worker, top in tops.items()
-    ]
+    for worker, top in tops.items():
+        chart.label(top + LANE / 2, f"worker {worker}")
     for lane in trace.lanes:
         kind = "not-up" if lane.error else "start"
-        chart.parts.append(_box(chart, lane, tops[lane.worker] + 5, LANE - 10, f"bar {kind}", _start_text(lane)))
+        came_up = lane.error or f"up in {seconds_text(lane.seconds)}"
+        says = f"worker {lane.worker} on instance {lane.instance}: {came_up}"
+        chart.parts.append(_box(chart, lane, tops[lane.worker] + 5, LANE - 10, f"bar {kind}", says))
     for bar in trace.bars:
         height = (LANE - 10) / (2 if (bar.number or 1) > 1 else 1)
         at = tops[bar.worker] + (LANE - height) / 2
@@ -170,7 +175,7 @@ def timeline(trace: Trace) -> str:
             chart.parts.append(_box(chart, bar, at, share, f"bar {outcome}", says))
             at += share
         width = chart.x(bar.started + bar.seconds) - chart.x(bar.started)
-        label = _number(bar) if numbered else ""
+        label = f"{bar.mini_batch}" + ("" if bar.number == 1 else f" ({bar.number}.)") if numbered else ""
         if label and width > 7 * len(label) + 2 and height > 12:
             middle = chart.x(bar.started) + width / 2
             place = f'x="{middle:.1f}" y="{tops[bar.worker] + LANE / 2:g}" dy=".35em" text-anchor="middle"'
@@ -206,7 +211,7 @@ def run_time(trace: Trace) -> str:
     for cell, seconds in zip(cells, shown, strict=True):
         # What stands for several has the colour of none of them.
         state = cell.state if cell.count == 1 else None
-        colour, sign = (STARTS, "circle") if state is None else (STATES[state], SYMBOLS[state])
+        colour, sign = (STARTS, "circle") if state is None else (LOOKS[state].colour, LOOKS[state].shape)
         chart.mark(cell.first, seconds, colour, says=cell_text(cell), sign=sign)
     chart.line([(0, trace.timeout), (end, trace.timeout)], "limit", name=f"timeout {trace.timeout:g} s")
     chart.line([(0, trace.timeout / 2), (end, trace.timeout / 2)], "warning", name="half of it", last=False)
@@ -258,18 +263,13 @@ def forecast_plot(forecast: Mapping[str, Any]) -> str:
         low, middle, high = (seconds * factor for seconds in each["wall"])
         at = chart.top + LANE * (place + 0.5)
         label = f"{each['instance_count']} x {each['max_concurrency_per_instance']} {each['label']}"
-        says = f"{label}: {between(each['wall'], 'seconds')}"
-        chart.parts += [
-            f'<text x="{chart.left - 8}" y="{at:g}" dy=".35em" text-anchor="end">{text_of(label)}</text>',
-            f'<polyline class="counted" points="{chart.x(low):.1f},{at:g} {chart.x(high):.1f},{at:g}"/>',
-            f'<path class="mark" transform="translate({chart.x(middle):.1f} {at:g})" fill="{STATES["retried"]}" '
-            f'd="{SHAPES["circle"]}"><title>{text_of(says)}</title></path>',
-        ]
+        chart.label(at, label)
+        chart.line([(low, at), (high, at)], "counted")
+        chart.mark(middle, at, STATES["retried"], says=f"{label}: {between(each['wall'], 'seconds')}")
     return chart.svg()
 
 
 def cell_text(cell: TraceCell) -> str:
-    """A cell of the grid as text."""
     if cell.count == 1:
         text = f"mini-batch {cell.first}: {cell.state}"
         text += f", {count_of(cell.attempts, 'attempt')}" if cell.attempts else ""
@@ -281,21 +281,11 @@ def cell_text(cell: TraceCell) -> str:
 
 
 def bar_text(bar: Bar) -> str:
-    """A bar of the timeline as text."""
     if bar.mini_batch is None:
         outcomes = ", ".join(f"{number} {outcome}" for outcome, number in bar.outcomes.items())
         return f"{bar.attempts} attempts: {outcomes}" + (f"; {bar.error}" if bar.error else "")
     text = f"mini-batch {bar.mini_batch}, attempt {bar.number}: {bar.outcome}, {seconds_text(bar.seconds)}"
     return text + (f"; {bar.error}" if bar.error else "")
-
-
-def _start_text(lane: Lane) -> str:
-    text = f"worker {lane.worker} on instance {lane.instance}"
-    return f"{text}: {lane.error}" if lane.error else f"{text}: up in {seconds_text(lane.seconds)}"
-
-
-def _number(bar: Bar) -> str:
-    return f"{bar.mini_batch}" + ("" if bar.number == 1 else f" ({bar.number}.)")
 
 
 def _box(chart: Chart, bar: Bar | Lane, top: float, height: float, kind: str, says: str) -> str:
@@ -306,49 +296,35 @@ def _box(chart: Chart, bar: Bar | Lane, top: float, height: float, kind: str, sa
     return f'<rect class="{kind}" {place}><title>{text_of(says)}</title></rect>'
 
 
-STATES: dict[CellState, str] = {
-    "succeeded": "#15b86f",
-    "retried": "#3d65f3",
-    "short": "#ee8800",
-    "failed": "#c8281c",
-    "unfinished": "#74777d",
+class Look(NamedTuple):
+    """How a state of mini-batches is shown: in the grid by its colour and sign, among the run times by its shape."""
+
+    colour: str
+    sign: str
+    shape: str
+    meaning: str
+
+
+LOOKS: dict[CellState, Look] = {
+    "succeeded": Look("#15b86f", "", "circle", "succeeded at the first attempt"),
+    "retried": Look("#3d65f3", "↻", "diamond", "succeeded after a retry"),
+    "short": Look("#ee8800", "−", "triangle", "succeeded, with failed items"),
+    "failed": Look("#c8281c", "×", "cross", "failed"),
+    "unfinished": Look("#74777d", "·", "ring", "not ended when the job did"),
 }
-SIGNS: dict[CellState, str] = {"succeeded": "", "retried": "↻", "short": "−", "failed": "×", "unfinished": "·"}
-MEANINGS: dict[CellState, str] = {
-    "succeeded": "succeeded at the first attempt",
-    "retried": "succeeded after a retry",
-    "short": "succeeded, with failed items",
-    "failed": "failed",
-    "unfinished": "not ended when the job did",
+STATES = {state: look.colour for state, look in LOOKS.items()}
+FILLS: dict[Outcome, tuple[str, str]] = {
+    "succeeded": (STATES["succeeded"], ""),
+    "short": (STATES["short"], "M0 4H8"),
+    "exception": (STATES["failed"], "M0 0L8 8M8 0L0 8"),
+    "timeout": ("#cc85e5", "M0 8L8 0"),
+    "wrong_type": ("#e8d44d", "M0 4H8M4 0V8"),
+    "load_error": ("#3d65f3", "M0 0L8 8"),
+    "crashed": ("#7a1256", "M3 4H5"),
 }
-OUTCOMES: dict[Outcome, str] = {
-    "succeeded": STATES["succeeded"],
-    "short": STATES["short"],
-    "exception": STATES["failed"],
-    "timeout": "#cc85e5",
-    "wrong_type": "#e8d44d",
-    "load_error": "#3d65f3",
-    "crashed": "#7a1256",
-}
-PATTERNS: dict[Outcome, str] = {
-    "succeeded": "",
-    "short": "M0 4H8",
-    "exception": "M0 0L8 8M8 0L0 8",
-    "timeout": "M0 8L8 0",
-    "wrong_type": "M0 4H8M4 0V8",
-    "load_error": "M0 0L8 8",
-    "crashed": "M3 4H5",
-}
-"""What is drawn over the colour of a bar, in a tile of 8 by 8."""
+"""The colour of a bar, and what is drawn over it, in a tile of 8 by 8."""
+OUTCOMES = {outcome: colour for outcome, (colour, _) in FILLS.items()}
 STARTS = "#9aa8bd"
-NOT_UP = STATES["failed"]
-SYMBOLS: dict[CellState, str] = {
-    "succeeded": "circle",
-    "retried": "diamond",
-    "short": "triangle",
-    "failed": "cross",
-    "unfinished": "ring",
-}
 SHAPES = {
     "circle": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
     "diamond": "M0-5L5 0L0 5L-5 0Z",
@@ -362,9 +338,9 @@ def patterns() -> str:
     """The fills of bars, which a page has once for all of its plots."""
     made = "".join(
         f'<pattern id="fill-{outcome}" width="8" height="8" patternUnits="userSpaceOnUse">'
-        f'<rect width="8" height="8" fill="{OUTCOMES[outcome]}"/>'
-        f'<path d="{lines}" stroke="{ink_on(OUTCOMES[outcome])}" stroke-opacity=".45"/></pattern>'
-        for outcome, lines in PATTERNS.items()
+        f'<rect width="8" height="8" fill="{colour}"/>'
+        f'<path d="{lines}" stroke="{ink_on(colour)}" stroke-opacity=".45"/></pattern>'
+        for outcome, (colour, lines) in FILLS.items()
     )
     return f'<svg width="0" height="0" aria-hidden="true"><defs>{made}</defs></svg>'
 
