@@ -39,13 +39,13 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_810,
-    "contract": 15_640,
-    "job_files": 4_855,
-    "report": 2_335,
-    "strategies": 1_355,
+    "emulator": 16_820,
+    "contract": 15_610,
+    "job_files": 4_860,
+    "report": 2_340,
+    "strategies": 1_360,
     "ring 3": 3_270,
-    "forecast": 1_305,
+    "forecast": 1_310,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
