@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import _hypothesis_pytestplugin
 import hypothesis
 import pandas  # noqa: F401
 import pytest
@@ -22,6 +23,7 @@ import pytest_parallelrun._reporting
 import pytest_parallelrun._show
 import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
+import pytest_parallelrun.plugin
 from pytest_parallelrun._golden import CI_VARIABLES
 from tests.light import FEW, with_few_edge_cases, without_processes
 
@@ -112,13 +114,19 @@ def project(write: Write, pytester: pytest.Pytester) -> Path:
 
 @pytest.fixture
 def run_pytest(pytester: pytest.Pytester) -> Run:
-    """Runs pytest inside this process, without its cache, with the arguments given and few examples."""
+    """Runs pytest inside this process, without its cache, with the arguments given and few examples.
+
+    Without plugins but these two: to look for the installed ones takes as long as a check, in each of a thousand runs.
+    """
+    plugins = pytest_parallelrun.plugin, _hypothesis_pytestplugin
 
     def run_pytest(*arguments: str | Path) -> pytest.RunResult:
         profile = hypothesis.settings._current_profile or "default"
         few = () if any("hypothesis" in str(argument) for argument in arguments) else (f"--hypothesis-profile={FEW}",)
         try:
-            return pytester.runpytest_inprocess("-p", "no:cacheprovider", *few, *arguments)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+                return pytester.runpytest_inprocess("-p", "no:cacheprovider", *few, *arguments, plugins=plugins)
         finally:
             # Profiles belong to the process, and the tests around this one have theirs.
             hypothesis.settings.load_profile(profile)
