@@ -113,19 +113,22 @@ def project(write: Write, pytester: pytest.Pytester) -> Path:
 
 
 @pytest.fixture
-def run_pytest(pytester: pytest.Pytester) -> Run:
+def run_pytest(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> Run:
     """Runs pytest inside this process, without its cache, with the arguments given and few examples.
 
-    Without plugins but these two: to look for the installed ones takes as long as a check, in each of a thousand runs.
+    Of other plugins it has that of Hypothesis alone. To look for all that are installed takes 0.1 seconds in each of a
+    thousand runs; a test that needs them has the marker installed_plugins.
     """
-    plugins = pytest_parallelrun.plugin, _hypothesis_pytestplugin
+    two = pytest_parallelrun.plugin, _hypothesis_pytestplugin
+    plugins = () if request.node.get_closest_marker("installed_plugins") else two
 
     def run_pytest(*arguments: str | Path) -> pytest.RunResult:
         profile = hypothesis.settings._current_profile or "default"
         few = () if any("hypothesis" in str(argument) for argument in arguments) else (f"--hypothesis-profile={FEW}",)
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+                if plugins:
+                    patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
                 return pytester.runpytest_inprocess("-p", "no:cacheprovider", *few, *arguments, plugins=plugins)
         finally:
             # Profiles belong to the process, and the tests around this one have theirs.
