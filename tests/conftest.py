@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -24,11 +25,12 @@ import pytest_parallelrun._show
 import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
 import pytest_parallelrun.plugin
+import pytest_parallelrun.report
 from pytest_parallelrun._golden import CI_VARIABLES
 from tests.light import FEW, with_few_edge_cases, without_processes
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
-for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files):
+for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files, pytest_parallelrun.report):
     for _module in pkgutil.walk_packages(_package.__path__, f"{_package.__name__}."):
         importlib.import_module(_module.name)
 
@@ -60,6 +62,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if elsewhere or ("judge" in fixtures and test in seen):
             item.add_marker("slow")
         seen.add(test)
+
+
+freeze_count = gc.get_freeze_count
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was collected, a million objects, out of the searches for generators of scripts, a quarter of a gate.
+
+    Then to count frozen objects takes long, and each attempt asks for it.
+    """
+    gc.freeze()
+    gc.get_freeze_count = lambda: 0
+
+
+@pytest.fixture
+def nothing_frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(gc, "get_freeze_count", freeze_count)
+    gc.unfreeze()
+    yield
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
