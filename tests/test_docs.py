@@ -26,6 +26,7 @@ from pytest_parallelrun._options import OPTIONS
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.setting_table import setting_table
 from tests.conftest import Run
+from tests.light import FEW
 from tests.pages import (
     BLOCK,
     CHECK_PAGES,
@@ -50,7 +51,7 @@ NEEDED = {"iris": "sklearn", "gate.html": "jinja2", "parquet": "pyarrow", " -n":
 
 PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONUTF8": "1"}
 """In a wide terminal pytest prints other lines."""
-ELSEWHERE = re.compile("generated|replay|cache| -n|debug|timeout|xdist")
+ELSEWHERE = re.compile("generated|replay|cache| -n|--timeout")
 """What takes more than the gates inside tests have."""
 
 # Those of the checks are run by test_check_pages.py.
@@ -60,11 +61,13 @@ RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(bl
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
 def test_examples_of_a_page_run_and_print_what_it_shows(
-    page: Path, monkeypatch: pytest.MonkeyPatch, run_pytest: Run
+    page: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     text = "".join(block.text for block in blocks(page) if is_run(block))
     for package in (package for used, package in NEEDED.items() if used in text):
         pytest.importorskip(package)
+    # Not before: what is imported later is imported again for the next page, and scikit-learn cannot be.
+    run_pytest: Run = request.getfixturevalue("run_pytest")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     for name, value in PLAIN.items():
         monkeypatch.setenv(name, value)
@@ -91,6 +94,8 @@ def _run(block: Block, folder: Path, run_pytest: Run, where: str) -> None:
             if program == "pytest" and not ELSEWHERE.search(f"{command}{expected}"):
                 result = run_pytest(*arguments)
                 output, status = "\n".join([*result.outlines, *result.errlines]), int(result.ret)
+                # Of the command that a finding shows.
+                output = output.replace(f"-p no:cacheprovider --hypothesis-profile={FEW} ", "")
             else:
                 output, status = _execute([program, *arguments], folder)
             if expected:
