@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import _hypothesis_pytestplugin
+import _hypothesis_pytestplugin  # type: ignore[import-untyped]
 import hypothesis
 import pandas  # noqa: F401
 import pytest
