@@ -16,6 +16,7 @@ import importlib
 import importlib.util
 import json
 import os
+import pkgutil
 import shutil
 import sys
 import tempfile
@@ -34,8 +35,9 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "example_scripts"
 GENERATED = ("handles_generated_mini_batches", "behaves_under_error_thresholds")
 """The checks that Hypothesis drives."""
+CHECKS = "pytest_parallelrun.contract.checks"
 PRELOADED = ("pandas", "hypothesis.strategies", "pytest", "pytest_parallelrun.plugin")
-"""Imported once, before the process of each gate is forked: to import them takes half of the time of a gate."""
+"""Imported once with the checks, before the process of each gate is forked: that takes half of the time of a gate."""
 SLEEPING = ("flawed/close_to_the_timeout",)
 """Examples that sleep, which takes its time in worker processes: in hundreds of mini-batches, many minutes."""
 
@@ -143,6 +145,8 @@ def gate_all(runs: Sequence[tuple[Path, int | None]], engine: str) -> Iterator[G
     """Gates as many examples at once as there are processors."""
     for name in PRELOADED:
         importlib.import_module(name)
+    for check in pkgutil.iter_modules(importlib.import_module(CHECKS).__path__, f"{CHECKS}."):
+        importlib.import_module(check.name)
     waiting = list(runs)
     running: dict[int, Gate] = {}
     while waiting or running:

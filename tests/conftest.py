@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -11,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import _hypothesis_pytestplugin  # type: ignore[import-untyped]
 import hypothesis
 import pandas  # noqa: F401
 import pytest
@@ -22,11 +24,13 @@ import pytest_parallelrun._reporting
 import pytest_parallelrun._show
 import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
+import pytest_parallelrun.plugin
+import pytest_parallelrun.report
 from pytest_parallelrun._golden import CI_VARIABLES
 from tests.light import FEW, with_few_edge_cases, without_processes
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
-for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files):
+for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files, pytest_parallelrun.report):
     for _module in pkgutil.walk_packages(_package.__path__, f"{_package.__name__}."):
         importlib.import_module(_module.name)
 
@@ -58,6 +62,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if elsewhere or ("judge" in fixtures and test in seen):
             item.add_marker("slow")
         seen.add(test)
+
+
+freeze_count = gc.get_freeze_count
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was collected, a million objects, out of the searches for generators of scripts, a quarter of a gate.
+
+    Then to count frozen objects takes long, and each attempt asks for it.
+    """
+    gc.freeze()
+    gc.get_freeze_count = lambda: 0
+
+
+@pytest.fixture
+def nothing_frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(gc, "get_freeze_count", freeze_count)
+    gc.unfreeze()
+    yield
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -111,14 +135,23 @@ def project(write: Write, pytester: pytest.Pytester) -> Path:
 
 
 @pytest.fixture
-def run_pytest(pytester: pytest.Pytester) -> Run:
-    """Runs pytest inside this process, without its cache, with the arguments given and few examples."""
+def run_pytest(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> Run:
+    """Runs pytest inside this process, without its cache, with the arguments given and few examples.
+
+    Of other plugins it has that of Hypothesis alone. To look for all that are installed takes 0.1 seconds in each of a
+    thousand runs; a test that needs them has the marker installed_plugins.
+    """
+    two = pytest_parallelrun.plugin, _hypothesis_pytestplugin
+    plugins = () if request.node.get_closest_marker("installed_plugins") else two
 
     def run_pytest(*arguments: str | Path) -> pytest.RunResult:
         profile = hypothesis.settings._current_profile or "default"
         few = () if any("hypothesis" in str(argument) for argument in arguments) else (f"--hypothesis-profile={FEW}",)
         try:
-            return pytester.runpytest_inprocess("-p", "no:cacheprovider", *few, *arguments)
+            with pytest.MonkeyPatch.context() as patch:
+                if plugins:
+                    patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+                return pytester.runpytest_inprocess("-p", "no:cacheprovider", *few, *arguments, plugins=plugins)
         finally:
             # Profiles belong to the process, and the tests around this one have theirs.
             hypothesis.settings.load_profile(profile)

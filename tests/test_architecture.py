@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,7 @@ import pytest_parallelrun
 
 PACKAGE = "pytest_parallelrun"
 ROOT = Path(pytest_parallelrun.__file__).parent
-MODULES = {
-    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(ROOT.rglob("*.py"))
-}
+MODULES = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.rglob("*.py"))]
 LENGTHS = {name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in MODULES}
 STAND_INS = "emulator/service/standins/"
 CHECKS = "contract/checks/"
@@ -51,6 +49,12 @@ BUDGET = {
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
 HEAVY = {"pandas", "numpy", "hypothesis", "yaml", "pyarrow", "mltable", "plotly", "jinja2"}
 SERVICE = {"azureml", "azureml_user", "entry_script"}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """The modules, parsed in the first test that needs them, not by every worker that collects this file."""
+    return {name: ast.parse((ROOT / name).read_text(encoding="utf-8")) for name in MODULES}
 
 
 def ring_of(module: str) -> str:
@@ -86,13 +90,13 @@ def names(node: ast.Import | ast.ImportFrom, module: str) -> Iterator[str]:
 
 
 def imported(module: str) -> set[str]:
-    return {name for node in imports(MODULES[module]) for name in names(node, module)}
+    return {name for node in imports(trees()[module]) for name in names(node, module)}
 
 
 def imported_at_once(module: str) -> set[str]:
     """What is imported when the module is: neither in a function nor for a type checker."""
     at_once: set[str] = set()
-    waiting: list[ast.stmt] = list(MODULES[module].body)
+    waiting: list[ast.stmt] = list(trees()[module].body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -159,7 +163,7 @@ def parts(found: set[str]) -> set[str]:
 def records() -> dict[str, int]:
     """Names of NamedTuples and dataclasses of the package, with how many fields each has of its own."""
     counted: dict[str, int] = {}
-    for tree in MODULES.values():
+    for tree in trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and _is_record(node):
                 fields = sum(isinstance(part, ast.AnnAssign) for part in node.body)
@@ -220,7 +224,7 @@ def test_all_that_is_printed_goes_through_the_functions_that_make_it_harmless() 
     }
     printed = {
         (module, ast.unparse(node.args[0]))
-        for module, tree in MODULES.items()
+        for module, tree in trees().items()
         if ring_of(module) == "ring 3"
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
@@ -245,7 +249,7 @@ def test_modules_of_the_service_are_imported_by_stand_ins_alone() -> None:
 def test_imports_are_absolute_but_in_stand_ins_which_know_no_other_name_of_theirs() -> None:
     relative = [
         name
-        for name, tree in MODULES.items()
+        for name, tree in trees().items()
         if any(isinstance(node, ast.ImportFrom) and node.level for node in imports(tree))
     ]
     assert [name for name in relative if not name.startswith(STAND_INS)] == []
@@ -277,7 +281,7 @@ def test_large_records_are_built_by_name() -> None:
     large = {name for name, fields in records().items() if fields > MAX_POSITIONAL}
     by_position = [
         f"{module}:{node.lineno} {ast.unparse(node.func)}"
-        for module, tree in MODULES.items()
+        for module, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in large
@@ -289,7 +293,7 @@ def test_large_records_are_built_by_name() -> None:
 def test_large_records_are_not_taken_apart_by_position() -> None:
     taken_apart = [
         f"{module}:{node.lineno}"
-        for module, tree in MODULES.items()
+        for module, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Assign)
         for target in node.targets
@@ -301,7 +305,7 @@ def test_large_records_are_not_taken_apart_by_position() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    assert [name for name, tree in MODULES.items() if not ast.get_docstring(tree)] == []
+    assert [name for name, tree in trees().items() if not ast.get_docstring(tree)] == []
 
 
 def test_every_check_has_its_module_its_page_and_its_tests() -> None:

@@ -25,6 +25,7 @@ from pytest_parallelrun import ParallelJob, Rules
 from pytest_parallelrun._options import OPTIONS
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.setting_table import setting_table
+from tests.conftest import Run
 from tests.light import FEW
 from tests.pages import (
     BLOCK,
@@ -48,27 +49,39 @@ TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)
 NEEDED = {"iris": "sklearn", "gate.html": "jinja2", "parquet": "pyarrow", " -n": "xdist"}
 """Text of an example -> the optional package that it needs."""
 
+PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONUTF8": "1"}
+"""In a wide terminal pytest prints other lines."""
+ELSEWHERE = re.compile("generated|replay|cache| -n|--timeout")
+"""What takes more than the gates inside tests have."""
+
 # Those of the checks are run by test_check_pages.py.
 RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(block) for block in blocks(page))]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
-def test_examples_of_a_page_run_and_print_what_it_shows(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_of_a_page_run_and_print_what_it_shows(
+    page: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     text = "".join(block.text for block in blocks(page) if is_run(block))
     for package in (package for used, package in NEEDED.items() if used in text):
         pytest.importorskip(package)
+    # Not before: what is imported later is imported again for the next page, and scikit-learn cannot be.
+    run_pytest: Run = request.getfixturevalue("run_pytest")
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    for name, value in PLAIN.items():
+        monkeypatch.setenv(name, value)
     # Not tmp_path: pytest cuts long lines, and its name is long.
     with tempfile.TemporaryDirectory(prefix="my project ") as name:
         folder = Path(os.path.realpath(name))
         shutil.copytree(ROOT / "example_scripts", folder / "example_scripts")
+        monkeypatch.chdir(folder)
         for block in blocks(page):
             if is_run(block):
-                _run(block, folder, f"{page_id(page)}, line {block.line}")
+                _run(block, folder, run_pytest, f"{page_id(page)}, line {block.line}")
 
 
-def _run(block: Block, folder: Path, where: str) -> None:
+def _run(block: Block, folder: Path, run_pytest: Run, where: str) -> None:
     name = file_name(block)
     if name is not None:
         path = folder / name
@@ -76,9 +89,15 @@ def _run(block: Block, folder: Path, where: str) -> None:
         path.write_text(block.text, encoding="utf-8")
     elif block.language == "console":
         for command, expected in commands(block.text):
-            # Most examples are about something else than what is generated.
-            light = not re.search("generated|replay", f"{command}{expected}")
-            output, status = _execute(shlex.split(command), folder, light=light)
+            program, *arguments = shlex.split(command)
+            # As a user runs it where it matters; most examples are about something else, and quicker in this process.
+            if program == "pytest" and not ELSEWHERE.search(f"{command}{expected}"):
+                result = run_pytest(*arguments)
+                output, status = "\n".join([*result.outlines, *result.errlines]), int(result.ret)
+                # Of the command that a finding shows.
+                output = output.replace(f"-p no:cacheprovider --hypothesis-profile={FEW} ", "")
+            else:
+                output, status = _execute([program, *arguments], folder)
             if expected:
                 compare(expected, output, folder, f"{where}: $ {command}")
             else:
@@ -88,14 +107,11 @@ def _run(block: Block, folder: Path, where: str) -> None:
         assert status == 0, f"{where}\n{output}"
 
 
-def _execute(command: list[str], folder: Path, *, light: bool = False) -> tuple[str, int]:
-    # With CI set or in a wide terminal, pytest prints other lines; options of this run must not reach the example.
+def _execute(command: list[str], folder: Path) -> tuple[str, int]:
+    # With CI set pytest prints other lines; options of this run must not reach the example.
     foreign = re.compile(r"CI|BUILD_NUMBER|TF_BUILD|GITHUB_.*|PYTEST_.*|COV.*|PARALLELRUN.*|PY_COLORS|FORCE_COLOR")
     environment = {name: value for name, value in os.environ.items() if not foreign.fullmatch(name)}
     environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), environment.get("PATH", "")])
-    environment |= {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONUTF8": "1"}
-    if light:
-        environment |= {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": f"-p tests.light --hypothesis-profile={FEW}"}
     done = subprocess.run(
         command,
         cwd=folder,

@@ -74,11 +74,11 @@ def test_sleeps_add_up_to_the_limit(clock: WorkerClock) -> None:
 
 
 def test_a_loop_that_polls_the_clock_ends(clock: WorkerClock) -> None:
-    end = time.monotonic() + 3600
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         time.sleep(1)
     # The rest passed in reality, which is more on a busy machine.
-    assert clock.skipped > 3000
+    assert clock.skipped > 250
 
 
 def test_a_loop_that_never_looks_at_the_clock_sleeps_in_earnest_in_the_end(

@@ -183,6 +183,7 @@ def test_testpaths_stay_in_force(project: Path, pytester: pytest.Pytester, gate:
     assert_gated(gate(), TOTAL + 1)
 
 
+@pytest.mark.installed_plugins
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -218,6 +219,7 @@ def test_help_lists_the_ini_twins(project: Path, run_pytest: Run) -> None:
     assert not [option.dest for option in OPTIONS if f"  {option.dest} (" not in text]
 
 
+@pytest.mark.installed_plugins
 def test_switched_off_its_options_are_unrecognized(project: Path, gate: Run) -> None:
     result = gate("-p", "no:parallelrun")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -44,6 +44,7 @@ LIMIT = """
 """
 
 
+@pytest.mark.installed_plugins
 @pytest.mark.parametrize(
     ("options", "limit"),
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun._golden import CI_VARIABLES, UpdateWatch, ci_variable
-from pytest_parallelrun.contract import confirmation
+from pytest_parallelrun.contract.checks import matches_golden_output
 from tests.conftest import SOUND_SCRIPT, Run, Write
 from tests.plugin.counts import TOTAL, WITH_ENVIRONMENT
 
@@ -18,7 +18,7 @@ CHECK = ("-k", "matches_golden_output")
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "MAX_REPEATED", -1)
+    monkeypatch.setattr(matches_golden_output, "MAX_REPEATED", -1)
 
 
 def golden_files(folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_parallelrun.contract import confirmation
+from pytest_parallelrun.contract.checks import matches_golden_output
 from pytest_parallelrun.contract.checks.matches_golden_output import Difference
 from pytest_parallelrun.contract.golden_file import golden_output
 from tests.conftest import Run, Write
@@ -36,7 +36,7 @@ def script(body: str) -> str:
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sample is repeated without a worker process, which takes a second; one test has it."""
-    monkeypatch.setattr(confirmation, "MAX_REPEATED", -1)
+    monkeypatch.setattr(matches_golden_output, "MAX_REPEATED", -1)
     for name in ("CI", "BUILD_ID", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
 
@@ -292,7 +292,7 @@ def test_texts_with_an_id_and_a_time_are_compared_without_them(golden: Golden) -
 
 
 def test_what_depends_on_the_process_is_random(golden: Golden, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "MAX_REPEATED", 30)
+    monkeypatch.setattr(matches_golden_output, "MAX_REPEATED", 30)
     body = "return [f\"{Path(path).name}: {hash('x' + Path(path).name) % 1000}\" for path in mini_batch]"
     outcome, message, _ = golden(body, UPDATE)
     assert (outcome, message.partition(":")[0]) == ("skipped", "nothing is stored or compared")

@@ -108,6 +108,7 @@ def test_a_module_that_a_script_has_put_in_the_place_of_another_is_passed_over(
         socket.setdefaulttimeout(None)
 
 
+@pytest.mark.usefixtures("nothing_frozen")
 def test_the_temporary_folder_of_a_script_and_frozen_objects_are_none_of_the_hosts() -> None:
     before = tempfile.tempdir
     state = Interpreter()
