@@ -24,20 +24,19 @@ from pytest_parallelrun.emulator.clock import (
 from pytest_parallelrun.emulator.engines.leftovers import Leftovers
 from pytest_parallelrun.emulator.engines.outcome import (
     INJECTED,
+    AttemptLimits,
+    DispatchedTask,
     Judgement,
-    attempt_ended,
-    dropped_by,
     ends_worker,
     judge_fault,
     judge_loading,
     judge_value,
+    over_probe,
 )
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
-from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits, over_probe
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
-from pytest_parallelrun.emulator.engines.worker_pool import InitFailures
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,
@@ -48,6 +47,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.folders import sizes_of_files
+from pytest_parallelrun.emulator.ledger import InitFailures
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.damage import Damage
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
@@ -395,6 +395,7 @@ class InProcessEngine:
         # Reads the clock without a call, once for each of a million attempts.
         began = real_perf_counter() + clock.skipped
         loading = running = 0.0
+        dispatched = DispatchedTask(task, fault)
         if fault is not None and fault.kind in INJECTED:
             judgement = judge_fault(fault, mini_batch.size, limits.over(late=False))
             if fault.kind == "times_out":
@@ -409,22 +410,15 @@ class InProcessEngine:
                 failure = Failure(phase="load", error=str(error))
             loaded = real_perf_counter() + clock.skipped
             loading = loaded - began
+            dispatched = dispatched._replace(loading=loading)
             not_loaded = judge_loading(failure, loading, limits)
             if not_loaded is not None:
                 judgement = not_loaded
             else:
                 deadline = loaded + limits.of_run(loading)
-                judgement, ended = self._guarded_run(worker, task, payload, deadline, dropped_by(fault))
+                judgement, ended = self._guarded_run(worker, task, payload, deadline, dispatched.drops)
                 running = ended - loaded
-        return attempt_ended(
-            task,
-            judgement,
-            fault=fault,
-            worker=worker.number,
-            started=began - self._born,
-            loading=loading,
-            running=running,
-        )
+        return dispatched.ended(judgement, worker=worker.number, began=began + loading - self._born, running=running)
 
     def _guarded_run(
         self, worker: Worker, task: Task, payload: object, deadline: float, drops: int

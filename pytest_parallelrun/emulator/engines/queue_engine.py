@@ -4,37 +4,28 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
 from pytest_parallelrun.emulator.engines.outcome import (
     INJECTED,
+    AttemptLimits,
     DispatchedTask,
-    dropped_by,
     ends_worker,
     judge_fault,
     judge_loading,
 )
-from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.events import Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.splitting.model import LoadError, count_text
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
     from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, Task
-    from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
     from pytest_parallelrun.emulator.events import AttemptEnded, Event
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
-
-
-class PreparedTask(NamedTuple):
-    """A task as sent to a worker. payload: a list of paths, or a pickled DataFrame. drops: results to drop."""
-
-    dispatched: DispatchedTask
-    payload: object
-    drops: int
 
 
 class QueueEngine:
@@ -50,7 +41,7 @@ class QueueEngine:
     observed: list[object]
     """The results of the observers of workers."""
 
-    _pool: WorkerPool
+    _pool: ProcessPool
 
     def __init__(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._settings = settings
@@ -174,13 +165,16 @@ class QueueEngine:
     def release(self) -> None:
         """Nothing to restore."""
 
-    def _prepare(self, worker: WorkerProcess, task: Task) -> PreparedTask | None:
-        """The task to send; None if its attempt ends before, by a fault or because it cannot be loaded."""
+    def _prepare(self, worker: WorkerProcess, task: Task) -> tuple[DispatchedTask, object] | None:
+        """The task to send, with a list of paths or a pickled DataFrame.
+
+        None if its attempt ends before, by a fault or because it cannot be loaded.
+        """
         mini_batch, number = task
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
         if fault is not None and fault.kind in INJECTED:
             judgement = judge_fault(fault, mini_batch.size, self._limits.over(late=False, ended="killed"))
-            attempt = DispatchedTask(task, fault, 0.0).ended(
+            attempt = DispatchedTask(task, fault).ended(
                 judgement,
                 worker=worker.number,
                 began=self.elapsed(),
@@ -199,7 +193,7 @@ class QueueEngine:
             attempt = dispatched.ended(not_loaded, worker=worker.number, began=self.elapsed(), running=0.0)
             self._ended.append(attempt)
             return None
-        return PreparedTask(dispatched, payload, dropped_by(fault))
+        return dispatched, payload
 
     def _apply_retry_request(self, worker: WorkerProcess, attempt: AttemptEnded) -> None:
         """Does what a ParallelRunException requests; the job handles Retry.NoRetry."""

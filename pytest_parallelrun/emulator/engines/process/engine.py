@@ -118,9 +118,9 @@ class ProcessEngine(QueueEngine):
     def _send_next(self, worker: WorkerProcess, task: Task) -> None:
         prepared = self._prepare(worker, task)
         if prepared is not None:
-            self._send(worker, prepared.dispatched, prepared.payload, prepared.drops)
+            self._send(worker, *prepared)
 
-    def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object, drops: int) -> None:
+    def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object) -> None:
         mini_batch, number = dispatched.task
         worker.assigned.append(dispatched if type(payload) is list else dispatched._replace(packed=True))
         if len(worker.assigned) == 1:
@@ -131,7 +131,7 @@ class ProcessEngine(QueueEngine):
             first_item=mini_batch.first_item,
             partition=mini_batch.partition,
             payload=payload,
-            drops=drops,
+            drops=dispatched.drops,
             watch=is_watching(),
         )
         self._poller.send(worker, message)

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker.messages import Called, Message, Start
 
 
-_ROOT = str(Path(__file__).parents[4])
+ROOT = str(Path(__file__).parents[4])
+"""The folder of this package."""
 _BOOT = (
     "import sys; sys.path.insert(0, {root!r}); "
     "from pytest_parallelrun.emulator.worker.child import main; main({reading}, {writing}, {lifeline})"
@@ -97,7 +98,7 @@ class WorkerProcess:
         self._ours: tuple[int, ...] = ours_in, ours_out, ours_lifeline
         self.pidfd = -1
         mark = f"{os.getpid()}-{os.urandom(8).hex()}"
-        boot = _BOOT.format(root=_ROOT, reading=theirs_in, writing=theirs_out, lifeline=theirs_lifeline)
+        boot = _BOOT.format(root=ROOT, reading=theirs_in, writing=theirs_out, lifeline=theirs_lifeline)
         try:
             with open(stdout, "ab", 0) as out, open(stderr, "ab", 0) as err:
                 self.process = subprocess.Popen(

@@ -264,7 +264,7 @@ class RayEngine(ProcessEngine):
         prepared = self._prepare(worker, task)
         if prepared is None:
             return
-        payload = prepared.payload
+        dispatched, payload = prepared
         if self._splitter.kind == "files":
             remote = cast("RemoteWorker", worker)
             try:
@@ -275,7 +275,7 @@ class RayEngine(ProcessEngine):
                 self._waiting.appendleft(task)
                 self._died(worker)
                 return
-        self._send(worker, prepared.dispatched, payload, prepared.drops)
+        self._send(worker, dispatched, payload)
 
     def _lost(self, worker: WorkerProcess, outcome: Outcome) -> None:
         running = worker.up and not worker.stopping

@@ -13,11 +13,16 @@ import pytest
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import outcome
-from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, Judgement, judge_raised, judge_returned
+from pytest_parallelrun.emulator.engines.outcome import (
+    AttemptLimits,
+    DispatchedTask,
+    Judgement,
+    judge_raised,
+    judge_returned,
+)
 from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
-from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed, WorkerStopped
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.probe import probe_startup
