@@ -19,13 +19,13 @@ from pytest_parallelrun.emulator.splitting.model import (
     InputKind,
     LoadError,
     MiniBatch,
+    MultiInput,
     PrebuiltInput,
     SplitSettings,
     Splitter,
     TableSplitter,
     refuse_rows,
 )
-from pytest_parallelrun.emulator.splitting.multi_input import MultiInput
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
 from pytest_parallelrun.emulator.splitting.partitions import (
     CHUNK_BYTES,

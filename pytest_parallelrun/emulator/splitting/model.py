@@ -1,4 +1,7 @@
-"""The interface of splitters: an input is split into mini-batches, lazily and any number of times."""
+"""The interface of splitters: an input is split into mini-batches, lazily and any number of times.
+
+And the inputs that are made of others: of given mini-batches, of several inputs, of a part of one.
+"""
 
 from __future__ import annotations
 
@@ -100,28 +103,28 @@ class Splitter(Protocol):
 
 
 class TableSplitter(Splitter, Protocol):
-    """A table, whose rows can be partitioned by its columns or by their folders."""
+    """Base of tables, whose rows can be partitioned by their columns or by their folders.
 
-    @property
-    def columns(self) -> Sequence[str]:
-        """Names of its columns."""
-        ...
+    columns: their names. title: its name in messages, such as "the table 'sales.csv'". content: as text, without the
+    size of a mini-batch, such as "1,210 rows in 1 file 'data.csv'".
+    """
 
-    @property
-    def title(self) -> str:
-        """Its name in messages: "the table 'sales.csv'"."""
-        ...
+    kind: InputKind = "tabular"
+    total_mini_batches: int | None = None
+    total_items: int | None = None
+    columns: Sequence[str]
+    title: str
+    content: str
+    _size: int
 
-    @property
-    def content(self) -> str:
-        """As text, without the size of a mini-batch: "1,210 rows in 1 file 'data.csv'"."""
-        ...
+    def load(self, mini_batch: MiniBatch) -> pd.DataFrame: ...
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         """The file of all rows of a mini-batch, relative to the input; "" if there is none."""
-        ...
+        return ""
 
-    def load(self, mini_batch: MiniBatch) -> pd.DataFrame: ...
+    def describe(self) -> str:
+        return f"{self.content}, {count_text(self._size, 'byte')} a mini-batch"
 
 
 def count_text(count: int, noun: str) -> str:
@@ -304,3 +307,78 @@ def split_notes(form: Form, settings: JobSettings) -> Iterator[str]:
     if names:
         verb = "has" if len(names) == 1 else "have"
         yield f"{' and '.join(names)} {verb} no effect on {USED[form].title}: {USED[form].why}"
+
+
+class MultiInput:
+    """The inputs of a v1 step: each is split separately, and no mini-batch has items of two of them.
+
+    Source: SDK reference of ParallelRunStep (`inputs`): all of one type, equivalent, in their order. InputError if they
+    are of different kinds.
+    """
+
+    kind: InputKind
+
+    def __init__(self, inputs: Sequence[Splitter]) -> None:
+        self._inputs = list(inputs)
+        self.kind = inputs[0].kind
+        # A setting that has an effect on one of them has an effect.
+        self.form = max((one.form for one in inputs), key=lambda form: len(USED[form].settings))
+        for other in inputs:
+            if other.kind != self.kind:
+                raise InputError(
+                    f"inputs of two kinds: {inputs[0].describe()}; {other.describe()}. All inputs of a v1 step are "
+                    "files, or all are tables."
+                )
+        self.total_mini_batches = _total([one.total_mini_batches for one in inputs])
+        self.total_items = _total([one.total_items for one in inputs])
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        return numbered(
+            (batch.size, (position, batch), batch.partition)
+            for position, one in enumerate(self._inputs)
+            for batch in one.mini_batches()
+        )
+
+    def load(self, mini_batch: MiniBatch) -> Payload:
+        one, batch = self._own(mini_batch)
+        return one.load(batch)
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        one, batch = self._own(mini_batch)
+        return one.item_names(batch)
+
+    def describe(self) -> str:
+        return f"{len(self._inputs)} inputs: {'; '.join(one.describe() for one in self._inputs)}"
+
+    def _own(self, mini_batch: MiniBatch) -> tuple[Splitter, MiniBatch]:
+        position, batch = cast("tuple[int, MiniBatch]", mini_batch.position)
+        return self._inputs[position], batch
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+class PartOfInput:
+    """Some mini-batches of an opened input as an input of their own."""
+
+    def __init__(self, whole: Splitter, mini_batches: Sequence[MiniBatch]) -> None:
+        self._whole = whole
+        self._chosen = mini_batches
+        self.kind = whole.kind
+        self.form = whole.form
+        self.total_mini_batches: int | None = len(mini_batches)
+        self.total_items: int | None = sum(batch.size for batch in mini_batches)
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        return numbered((batch.size, batch, batch.partition) for batch in self._chosen)
+
+    def load(self, mini_batch: MiniBatch) -> Payload:
+        return self._whole.load(cast("MiniBatch", mini_batch.position))
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        return self._whole.item_names(cast("MiniBatch", mini_batch.position))
+
+    def describe(self) -> str:
+        return f"{count_text(len(self._chosen), 'mini-batch')} of {self._whole.describe()}"

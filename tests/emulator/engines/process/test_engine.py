@@ -104,8 +104,8 @@ class Scene:
     def give(self, payload: object = (), slot: int = 0) -> Acted:
         """Hands a mini-batch to the worker in the slot."""
         worker = self.workers[slot]
-        handed = DispatchedTask(Task(MiniBatch(id=0, size=1, first_item=0, position=["a"]), 1), None, 0.0)
-        self.engine._send(worker, handed, list(payload) if isinstance(payload, tuple) else payload, 0)
+        handed = DispatchedTask(Task(MiniBatch(id=0, size=1, first_item=0, position=["a"]), 1), None)
+        self.engine._send(worker, handed, list(payload) if isinstance(payload, tuple) else payload)
         return worker
 
     def ended(self) -> AttemptEnded:
