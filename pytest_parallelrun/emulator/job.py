@@ -256,12 +256,8 @@ class ParallelJob:
             settings=settings,
             splitter=None,
             ledger=ledger,
-            queued=(),
             events=events,
-            notes=(),
             comparison=RuleComparison.agreed(ledger.outcome(reason)),
-            output_path=None,
-            folder=None,
         )
         if logs is not None:
             result.notes += write_logs(logs, result, real_time())

@@ -50,12 +50,12 @@ class JobResult:
         settings: JobSettings,
         splitter: Splitter | None,
         ledger: Ledger,
-        queued: Sequence[MiniBatch],
         events: EventLog,
-        notes: Sequence[str],
         comparison: RuleComparison,
-        output_path: Path | None,
-        folder: Path | None,
+        queued: Sequence[MiniBatch] = (),
+        notes: Sequence[str] = (),
+        output_path: Path | None = None,
+        folder: Path | None = None,
         kept: Path | None = None,
     ) -> None:
         self.entry = entry

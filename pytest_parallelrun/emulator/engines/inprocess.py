@@ -70,14 +70,10 @@ class InProcessEngine:
 
     capacity = 1
     survives_faults = False
-    """Whether a worker survives a fault that would have ended it: another init() could take a minute."""
-
     probe_limit: float | None = None
     """For run(), see `probe_time_left`. Skipped sleep counts against the timeout only: waiting is not hanging."""
 
     observed: list[object]
-    """The results of the observers of workers."""
-
     on_error: Callable[[BaseException], None] | None = None
     """Called with each exception of the script, for a debugger."""
 
@@ -101,7 +97,6 @@ class InProcessEngine:
         self._process = os.getpid()
 
     def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        """Gives the existing workers another job or question; their number and thread stay the same."""
         self._splitter = splitter
         self._faults = faults
         # A stopped job may have left one here.
@@ -116,7 +111,6 @@ class InProcessEngine:
         self._require_workers()
 
     def acquire(self) -> None:
-        """Prepares the process, without a worker yet."""
         self._leftovers = Leftovers(self._plan)
         self._gap_watch = self._stack.enter_context(GapWatch(self._record_gap))
         self._call: Callable[..., object] = _call_here
@@ -134,12 +128,10 @@ class InProcessEngine:
         self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
 
     def release(self) -> None:
-        """Restores the process for the host until the next call that needs a worker; the workers stay alive."""
         self._sandbox.release()
         detach(self._clock)
 
     def discard_worker(self, slot: int, reason: str) -> None:
-        """Ends the worker in the slot, without its shutdown()."""
         worker = self._slots[slot]
         if worker is not None:
             self._events.append(WorkerStopped(worker.number, reason))
@@ -147,19 +139,15 @@ class InProcessEngine:
 
     @property
     def workers_made(self) -> int:
-        """Number of worker starts, including failed ones."""
         return self._next_number
 
     def is_up(self, slot: int) -> bool:
-        """Whether there is a worker in the slot."""
         return self._slots[slot] is not None
 
     def select_worker(self, slot: int | None) -> None:
-        """Sends the next task to the worker in the slot; None: round robin."""
         self._turn = slot or 0
 
     def stop(self, *, normal: bool) -> None:
-        """Ends the workers; shutdown() is called only at a normal end, as on the service."""
         try:
             self._shut_all_down(normal=normal)
             if normal:
@@ -170,11 +158,9 @@ class InProcessEngine:
             self._leftovers.close(self._sandbox.processes.left)
 
     def elapsed(self) -> float:
-        """Seconds since the start of the job, on the clock of the workers."""
         return self._clock.now() - self._born
 
     def worker_events(self) -> Sequence[Event]:
-        """What happened to workers since the last call."""
         if not self._events:
             return ()
         events, self._events = self._events, []
@@ -216,7 +202,6 @@ class InProcessEngine:
     def start_worker(
         self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
     ) -> WorkerStarted | WorkerFailed:
-        """Tries once to start a worker in the slot: import, run() found, init()."""
         if observer is not None:
             # Its patches would be taken for those of the host, and stay.
             self._sandbox.acquire()
@@ -251,7 +236,6 @@ class InProcessEngine:
         return event
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
-        """The result of a function in the process of the worker, which is this one."""
         return function(*arguments)
 
     def _record_gap(self, gap: StandInGap) -> None:
@@ -261,7 +245,6 @@ class InProcessEngine:
             self._events.append(gap)
 
     def quiet(self) -> None:
-        """Suppresses warnings of workers until the process is finally restored."""
         warnings.simplefilter("ignore")
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
@@ -379,7 +362,6 @@ class InProcessEngine:
         self._vacant.add(slot)
 
     def _apply_retry_request(self, slot: int, worker: Worker, code: str, delay: float) -> None:
-        """Does what a ParallelRunException requests; the job handles Retry.NoRetry."""
         if code == "Retry.RestartProcess":
             self._restart(slot, worker, code)
         elif code == "Retry.StopProcess":

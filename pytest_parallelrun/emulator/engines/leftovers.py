@@ -41,26 +41,18 @@ class Leftovers:
 
     def notes(self) -> Iterator[str]:
         """A line each, of processes, of threads and of files."""
-        if self.processes:
-            yield left_processes(self.processes)
         left = [thread.name for thread in threading.enumerate() if thread not in self._threads]
-        if left:
-            yield left_running(left)
-        if self._left:
-            yield left_open(self._left)
+        return left_behind(processes=self.processes, threads=left, files=self._left)
 
 
-def left_running(threads: Sequence[str]) -> str:
-    """What is said of threads that a script left, by their names."""
-    return f"the script left {count_text(len(threads), 'thread')} running: {', '.join(threads[:_MAX_NAMED])}"
-
-
-def left_processes(names: Sequence[str]) -> str:
-    """What is said of processes that a script left, by their names."""
-    number = "1 process" if len(names) == 1 else f"{len(names)} processes"
-    return f"the script left {number} running, killed at the end of the job: {', '.join(names[:_MAX_NAMED])}"
-
-
-def left_open(files: Sequence[str]) -> str:
-    """What is said of files that a script left open, by their paths."""
-    return f"the script left {count_text(len(files), 'file')} open: {', '.join(files[:_MAX_NAMED])}"
+def left_behind(
+    *, processes: Sequence[str] = (), threads: Sequence[str] = (), files: Sequence[str] = ()
+) -> Iterator[str]:
+    """A line each of what a script left, by the names of these."""
+    for names, noun, state in (
+        (processes, "process", "running, killed at the end of the job"),
+        (threads, "thread", "running"),
+        (files, "file", "open"),
+    ):
+        if names:
+            yield f"the script left {count_text(len(names), noun)} {state}: {', '.join(names[:_MAX_NAMED])}"

@@ -42,7 +42,9 @@ class Engine(Protocol):
     """Executes tasks on workers that it starts, replaces and stops.
 
     capacity: tasks it holds at once. collect: the next attempt that ends, None if none does within `patience` seconds;
-    an engine that executes it immediately need not ask. notes: how limits were enforced and what was not emulated.
+    an engine that executes it immediately need not ask. worker_events: since the last call. elapsed: seconds since the
+    start of the job, on the clock of the workers. stop: shutdown() is called only at a normal end, as on the service.
+    notes: how limits were enforced and what was not emulated.
     """
 
     capacity: int
@@ -71,10 +73,14 @@ class Observer(Protocol):
 class PersistentEngine(Engine, Protocol):
     """An engine with persistent workers, for a ProbeSession and probe_startup.
 
-    survives_faults: whether a worker survives an injected fault that would have ended it. probe_limit: seconds of real
-    time for run(). acquire, release: start using this process, and restore it between two questions. select_worker: the
-    slot for the next task, None for round robin. observer: an importable class; `observed` has its result for each
-    worker that was started. call_in_worker: the result of an importable function in the process of a worker.
+    survives_faults: whether a worker survives an injected fault that would have ended it: another init() could take a
+    minute. probe_limit: seconds of real time for run(). workers_made: starts of workers, including failed ones.
+    acquire, release: start using this process, and restore it for the host between two questions; workers stay alive.
+    quiet: suppresses warnings of workers that start from now on. assign: gives the workers another job or question.
+    start_worker: tries once: import, run() found, init(). observer: an importable class; `observed` has its result for
+    each worker that was started. select_worker: the slot for the next task, None for round robin. discard_worker: ends
+    it, without shutdown(). call_in_worker: the result of an importable function in its process; RuntimeError if that
+    fails.
     """
 
     survives_faults: bool

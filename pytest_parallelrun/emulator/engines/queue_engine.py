@@ -29,17 +29,11 @@ if TYPE_CHECKING:
 
 
 class QueueEngine:
-    """The queue of an engine, and its final notes. Subclasses implement what raises NotImplementedError.
-
-    survives_faults: whether a worker survives a fault that would have ended it: another init() could take a minute.
-    probe_limit: seconds for run() when many mini-batches are tried.
-    """
+    """The queue of an engine, and its final notes. Subclasses implement what raises NotImplementedError."""
 
     survives_faults = False
     probe_limit: float | None = None
-
     observed: list[object]
-    """The results of the observers of workers."""
 
     _pool: ProcessPool
 
@@ -53,7 +47,6 @@ class QueueEngine:
         self.assign(splitter, settings, faults)
 
     def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        """Gives the existing workers another job or question; their number stays the same."""
         self._splitter = splitter
         self._faults = faults
         self._limits = AttemptLimits(settings, self.probe_limit)
@@ -78,7 +71,6 @@ class QueueEngine:
             self._pool.require()
 
     def collect(self, patience: Patience | None = None) -> AttemptEnded | None:
-        """The next attempt that ends; None if none does within `patience` seconds. NoWorkersLeft."""
         until = None if patience is None else real_monotonic() + patience()
         while not self._ended:
             if self._waiting:
@@ -115,14 +107,12 @@ class QueueEngine:
         raise NotImplementedError
 
     def worker_events(self) -> Sequence[Event]:
-        """What happened to workers since the last call."""
         if not self._pool.events:
             return ()
         events, self._pool.events = self._pool.events, []
         return events
 
     def elapsed(self) -> float:
-        """Seconds since the start of the job."""
         return self._pool.elapsed()
 
     def notes(self) -> Sequence[str]:
@@ -136,16 +126,13 @@ class QueueEngine:
 
     @property
     def workers_made(self) -> int:
-        """Number of worker starts, including failed ones."""
         return self._pool.made
 
     def select_worker(self, slot: int | None) -> None:
-        """Sends tasks to the worker in the slot from now on; None: round robin."""
         self._chosen = slot
         self._turn = 0
 
     def discard_worker(self, slot: int, reason: str) -> None:
-        """Ends the worker in the slot, without its shutdown()."""
         worker = self._pool.slots[slot]
         if worker is not None:
             self._end(worker, reason)
@@ -153,7 +140,6 @@ class QueueEngine:
     def start_worker(
         self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
     ) -> WorkerStarted | WorkerFailed:
-        """Tries once to start a worker in the slot: import, run() found, init()."""
         worker = self._start(slot, init=init, observer=observer)
         while not worker.up and self._pool.slots[slot] is worker:
             self._wait(None)

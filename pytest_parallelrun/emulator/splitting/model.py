@@ -129,7 +129,7 @@ class TableSplitter(Splitter, Protocol):
 
 def count_text(count: int, noun: str) -> str:
     """Such as "1 file" or "1,210 files"."""
-    plural = noun + ("es" if noun.endswith("ch") else "s")
+    plural = noun + ("es" if noun.endswith(("ch", "ss")) else "s")
     return f"{count:,} {noun if count == 1 else plural}"
 
 

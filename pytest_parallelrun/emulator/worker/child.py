@@ -14,8 +14,8 @@ from time import perf_counter, sleep
 
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.worker import messages
-from pytest_parallelrun.emulator.worker.process_name import ProcessNamer
 from pytest_parallelrun.emulator.worker.process_resources import (
+    ProcessNamer,
     WorkerOutputFile,
     die_with_parent,
     files_left,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic
-from pytest_parallelrun.emulator.engines.leftovers import left_open, left_processes, left_running
+from pytest_parallelrun.emulator.engines.leftovers import left_behind
 from pytest_parallelrun.emulator.engines.outcome import (
     DispatchedTask,
     Judgement,
@@ -62,15 +62,10 @@ class ProcessEngine(QueueEngine):
         super().__init__(splitter, settings, faults)
 
     def quiet(self) -> None:
-        """Suppresses warnings of workers that start from now on."""
         self._pool.quiet = True
 
     def stop(self, *, normal: bool) -> None:
-        """Ends the workers; shutdown() is called only at a normal end, as on the service.
-
-        At a normal end it waits for workers that are still starting, so that each one gets its init() and shutdown(),
-        however fast the others were.
-        """
+        """At a normal end it waits for workers that are still starting: each one gets its init() and shutdown()."""
         pool = self._pool
         try:
             if normal:
@@ -98,7 +93,6 @@ class ProcessEngine(QueueEngine):
         self._poller.remove(worker)
 
     def _dispatch(self) -> None:
-        """Sends waiting tasks to workers that are free, or nearly; starts workers if more are waiting."""
         pool, waiting = self._pool, self._waiting
         slots = pool.slots if self._chosen is None else [pool.slots[self._chosen]]
         now = real_monotonic()
@@ -137,7 +131,6 @@ class ProcessEngine(QueueEngine):
         self._poller.send(worker, message)
 
     def _wait(self, until: float | None) -> None:
-        """Waits until a worker sends something, ends, or takes too long; or until `until`."""
         now = real_monotonic()
         memory = None if self._memory_limit is None else now + MEMORY_INTERVAL
         due = self._soonest(until, memory, *(worker.deadline for worker in self._pool.workers()))
@@ -172,7 +165,7 @@ class ProcessEngine(QueueEngine):
         self._observe(message)
         self._forget(worker)
         self._pool.failed(worker, Failure.from_plain(message.failure))
-        self._note_processes(worker)
+        self._left += left_behind(processes=worker.left)
 
     def _on_run_begun(self, worker: WorkerProcess, message: messages.RunBegun) -> None:
         # Sending and unpacking the mini-batch is not time of run().
@@ -202,19 +195,12 @@ class ProcessEngine(QueueEngine):
         self._pool.met(StandInGap(message.thing, message.advice))
 
     def _on_stopped(self, worker: WorkerProcess, message: messages.Stopped) -> None:
-        if message.threads:
-            self._left.append(left_running(message.threads))
-        if message.files:
-            self._left.append(left_open(message.files))
+        self._left += left_behind(threads=message.threads, files=message.files)
         failure = None if message.failure is None else Failure.from_plain(message.failure)
         self._forget(worker)
         worker.reap(FINAL_WAIT)
-        self._note_processes(worker)
+        self._left += left_behind(processes=worker.left)
         self._pool.stopped(worker, "end of the job", failure)
-
-    def _note_processes(self, worker: WorkerProcess) -> None:
-        if worker.left:
-            self._left.append(left_processes(worker.left))
 
     _HANDLERS: ClassVar[Mapping[type[messages.Message], Callable[[ProcessEngine, WorkerProcess, Any], None]]] = {
         messages.PhaseBegun: _on_phase_begun,
@@ -287,7 +273,6 @@ class ProcessEngine(QueueEngine):
         return worker.processor_time() - worker.used_before
 
     def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
-        """Ends a worker; tasks that it has not begun return to the front of the queue."""
         self._forget(worker)
         self._waiting.extendleft(dispatched.task for dispatched in reversed(worker.assigned))
         worker.assigned.clear()
@@ -377,7 +362,6 @@ class ProcessEngine(QueueEngine):
             self._wait(None)
 
     def is_up(self, slot: int) -> bool:
-        """Whether there is a worker in the slot."""
         worker = self._pool.slots[slot]
         if worker is not None and worker.is_dead:
             self._died(worker)
@@ -385,7 +369,6 @@ class ProcessEngine(QueueEngine):
         return worker is not None
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
-        """The result of a function of a module in the process of a worker. RuntimeError if it fails there."""
         worker = self._pool.slots[slot]
         assert worker is not None
         worker.answer = None

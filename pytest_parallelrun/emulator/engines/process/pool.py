@@ -104,7 +104,7 @@ class ProcessPool:
         }
         message = Start(
             name=worker.name,
-            script=(entry.module_name, str(entry.path), entry.label),
+            script=entry.script,
             argv=[str(entry.path), *plan.arguments],
             code_path=[str(entry.code_root), *plan.python_path],
             # This package too, however it was found.

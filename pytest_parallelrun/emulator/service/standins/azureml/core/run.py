@@ -127,14 +127,7 @@ class Run(StandIn):
     def log_confusion_matrix(self, name: str, value: object, description: str = "") -> None:
         self._remember(name, value)
 
-    def log_accuracy_table(self, name: str, value: object, description: str = "") -> None:
-        self._remember(name, value)
-
-    def log_residuals(self, name: str, value: object, description: str = "") -> None:
-        self._remember(name, value)
-
-    def log_predictions(self, name: str, value: object, description: str = "") -> None:
-        self._remember(name, value)
+    log_accuracy_table = log_residuals = log_predictions = log_confusion_matrix
 
     def _remember(self, name: str, value: object) -> None:
         self._logged.setdefault(name, []).append(value)
