@@ -21,7 +21,6 @@ from pytest_parallelrun.emulator.splitting.model import (
     MiniBatch,
     MultiInput,
     PrebuiltInput,
-    SplitSettings,
     Splitter,
     TableSplitter,
     refuse_rows,
@@ -37,6 +36,7 @@ from pytest_parallelrun.emulator.splitting.partitions import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.input_paths import Format
     from pytest_parallelrun.emulator.splitting.model import Source
 
@@ -45,13 +45,12 @@ __all__ = [
     "LoadError",
     "MiniBatch",
     "PrebuiltInput",
-    "SplitSettings",
     "Splitter",
     "open_input",
 ]
 
 
-def open_input(source: Source, settings: SplitSettings, *, base: Path | None = None) -> Splitter:
+def open_input(source: Source, settings: JobSettings, *, base: Path | None = None) -> Splitter:
     """The splitter of an input.
 
     source: a DataFrame; an opened input; the path of a folder, a glob or a file; or a list of such paths, which keeps
@@ -106,7 +105,7 @@ def _inputs_of_v1(paths: Sequence[str], locations: dict[str, InputLocation]) -> 
 class _Opening:
     """Opens one input of located paths; those that are not in `locations` are in `known`, and files."""
 
-    def __init__(self, locations: dict[str, InputLocation], known: frozenset[str], settings: SplitSettings) -> None:
+    def __init__(self, locations: dict[str, InputLocation], known: frozenset[str], settings: JobSettings) -> None:
         self._locations = locations
         self._known = known
         self._settings = settings

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from mltable import MLTable
 
-    from pytest_parallelrun.emulator.splitting.model import Partition, SplitSettings, Splitter
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.model import Partition, Splitter
 
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class _UnreadableError(InputError):
     """What the reader itself refuses."""
 
 
-def open_mltable(folder: str, input_path: str, settings: SplitSettings) -> Splitter:
+def open_mltable(folder: str, input_path: str, settings: JobSettings) -> Splitter:
     """The splitter of a folder with an MLTable file.
 
     folder: absolute. input_path: as the user wrote it. InputError if the mltable package is missing, the file is wrong,
@@ -81,7 +82,7 @@ def open_mltable(folder: str, input_path: str, settings: SplitSettings) -> Split
         raise _missing_error(missing, input_path) from error
 
 
-def _opened(table: MLTable, folder: str, input_path: str, settings: SplitSettings) -> Splitter:
+def _opened(table: MLTable, folder: str, input_path: str, settings: JobSettings) -> Splitter:
     readers = _checked_readers(table, input_path)
     if not readers:
         return _files(table, folder, input_path, settings)
@@ -315,7 +316,7 @@ def files_of(folder: str, input_path: str) -> tuple[str, list[str]] | None:
     return None if _checked_readers(table, input_path) else _located(table, folder, input_path)[:2]
 
 
-def _files(table: MLTable, folder: str, input_path: str, settings: SplitSettings) -> Splitter:
+def _files(table: MLTable, folder: str, input_path: str, settings: JobSettings) -> Splitter:
     import pandas as pd
 
     keys = settings.partition_keys

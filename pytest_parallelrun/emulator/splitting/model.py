@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
-    from pytest_parallelrun.emulator.rules import Rules
     from pytest_parallelrun.emulator.settings import JobSettings
 
     Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | Splitter"
@@ -229,29 +228,6 @@ class PrebuiltInput:
 
     def describe(self) -> str:
         return f"{len(self._payloads)} given mini-batches"
-
-
-class SplitSettings(Protocol):
-    """The settings that affect splitting."""
-
-    @property
-    def profile(self) -> str: ...
-    @property
-    def files_per_mini_batch(self) -> int: ...
-    @property
-    def bytes_per_mini_batch(self) -> int: ...
-    @property
-    def rules(self) -> Rules: ...
-    @property
-    def encoding(self) -> str: ...
-    @property
-    def delimiter(self) -> str: ...
-    @property
-    def partition_keys(self) -> tuple[str, ...]: ...
-    @property
-    def mini_batch_rows(self) -> int | None: ...
-    @property
-    def input_type(self) -> str | None: ...
 
 
 class Used(NamedTuple):

@@ -23,10 +23,9 @@ from pytest_parallelrun.emulator.splitting.model import (
     row_names,
     split_notes,
 )
-from tests.emulator.splitting._settings import Split
 
 FRAME = pd.DataFrame({"a": [1, 2]})
-V1 = Split(profile="v1", files_per_mini_batch=2)
+V1 = JobSettings(profile="v1", mini_batch_size=2)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +116,11 @@ def test_lines_of_json_are_refused_of_a_dataframe_and_an_mltable(tmp_path: Path)
     with pytest.raises(
         InputError, match=r"^input: mini_batch_rows=2 only applies to JSON lines, and this is a DataFrame"
     ):
-        open_input(FRAME, Split(mini_batch_rows=2))
+        open_input(FRAME, JobSettings(mini_batch_rows=2))
     with pytest.raises(
         InputError, match=r"mini_batch_rows=2 only applies to JSON lines, and this is an MLTable: .*Pass"
     ):
-        open_input(str(tmp_path), Split(mini_batch_rows=2))
+        open_input(str(tmp_path), JobSettings(mini_batch_rows=2))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +168,7 @@ def test_several_inputs_use_what_one_of_them_uses(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.csv").write_text("a\n1\n", encoding="utf-8")
     given = [str(tmp_path / "a" / "*.csv")] * 2
-    assert open_input(given, Split(profile="v1")).form == "delimited"
+    assert open_input(given, JobSettings(profile="v1")).form == "delimited"
 
 
 class _Script:
@@ -212,7 +211,7 @@ def test_each_folder_is_an_input_whose_remainder_is_a_mini_batch(data: Path) -> 
 
 def test_under_other_profiles_a_list_is_one_input(data: Path) -> None:
     for profile in ("v2", "batch"):
-        split = open_input(["one/*.txt", "two/*.txt"], Split(profile=profile, files_per_mini_batch=2))
+        split = open_input(["one/*.txt", "two/*.txt"], JobSettings(profile=profile, mini_batch_size=2))
         assert [one.size for one in split.mini_batches()] == [2, 2]
 
 
@@ -224,12 +223,12 @@ def test_files_that_stand_side_by_side_are_one_input_of_a_list_under_v1_too(data
 
 
 def test_the_same_values_of_two_inputs_are_two_partitions(data: Path) -> None:
-    split = open_input([".", "."], Split(profile="v1", partition_keys=("folder",)))
+    split = open_input([".", "."], JobSettings(profile="v1", partition_keys=("folder",)))
     assert [dict(one.partition) for one in split.mini_batches()] == [{"folder": "one"}, {"folder": "two"}] * 2
 
 
 def test_tables_of_several_inputs_are_not_counted_in_advance(data: Path) -> None:
-    split = open_input(["one/*.csv", "two/*.csv"], V1)
+    split = open_input(["one/*.csv", "two/*.csv"], JobSettings(profile="v1"))
     assert (split.kind, split.total_mini_batches, split.total_items) == ("tabular", None, None)
     assert [one.size for one in split.mini_batches()] == [2, 2, 2, 2]
 
