@@ -16,15 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.setting_table import Profile, setting_table
 from pytest_parallelrun.emulator.setting_types import FLAG, TEXT, SettingType, choice, whole_number
 from pytest_parallelrun.emulator.settings import JobSettings
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.model import InputKind
+from pytest_parallelrun.emulator.splitting.model import InputKind
 
 ORIGIN = "program arguments"
 CLIENT_SDK_VERSION = "1.62.0"

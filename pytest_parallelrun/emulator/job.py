@@ -41,13 +41,13 @@ from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.model import count_text, split_notes
+from pytest_parallelrun.emulator.splitting.model import InputKind, Splitter, count_text, split_notes
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH, WorkerPlan
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import EngineMaker
     from pytest_parallelrun.emulator.models import Models
-    from pytest_parallelrun.emulator.splitting.model import InputKind, Source, Splitter
+    from pytest_parallelrun.emulator.splitting.model import Source
 
 
 MAX_GAPS_NOTED = 5

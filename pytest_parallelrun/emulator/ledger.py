@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.events import Failure, JobStatus, Outcome
 from pytest_parallelrun.emulator.policy import (
     INIT_GRACE,
     Exceeded,
@@ -20,12 +20,8 @@ from pytest_parallelrun.emulator.policy import (
     job_init_failures_allowed,
     rule_on_attempt,
 )
-from pytest_parallelrun.emulator.splitting.model import count_text
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import Failure, JobStatus, Outcome
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, count_text
 
 
 @dataclass(frozen=True, kw_only=True)

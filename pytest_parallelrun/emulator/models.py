@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.entry import EntryFile, StrPath
 from pytest_parallelrun.emulator.errors import InputError, not_there
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.entry import EntryFile, StrPath
-
     Models = Iterable[StrPath] | Mapping[str, StrPath]
     """Local paths, as "PATH" or "NAME=PATH", or by name."""
 

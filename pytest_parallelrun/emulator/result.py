@@ -6,11 +6,10 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.event_log import Attempt as Attempt
+from pytest_parallelrun.emulator.event_log import EventLog, MiniBatchResults
 from pytest_parallelrun.emulator.event_log import MiniBatchResult as MiniBatchResult
-from pytest_parallelrun.emulator.event_log import MiniBatchResults
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,
@@ -21,16 +20,12 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
 )
 from pytest_parallelrun.emulator.folders import remove_job_folder, sizes_of_files
+from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.rule_comparison import RuleComparison
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
-from pytest_parallelrun.emulator.splitting.model import count_text
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.event_log import EventLog
-    from pytest_parallelrun.emulator.ledger import Ledger
-    from pytest_parallelrun.emulator.rule_comparison import RuleComparison
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import ItemName, MiniBatch, Splitter
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import ItemName, MiniBatch, Splitter, count_text
 
 MAX_SHOWN = 5
 """Failed mini-batches that are explained in full; the others are counted."""

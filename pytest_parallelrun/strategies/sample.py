@@ -9,7 +9,6 @@ import tempfile
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pytest_parallelrun.emulator.rules import Rules
     from pytest_parallelrun.emulator.splitting.model import Partition, Payload
 
     StrPath: TypeAlias = str | os.PathLike[str]
@@ -146,7 +144,9 @@ class Sample:
         self.partitions = {}
         self._folder: str | None = None
         self._ended: deque[str] = deque()
-        self._split_settings = _SampleSettings(self.settings)
+        # Lines one by one: an unreadable one must not affect others.
+        one_line = {} if self.settings.mini_batch_rows is None else {"mini_batch_rows": 1}
+        self._split_settings = _SampleSettings.from_mapping({**self.settings.written, **one_line})
         try:
             if _is_frame(source) and not self.settings.partition_keys:
                 self._take_frame(cast("pd.DataFrame", source))
@@ -362,42 +362,11 @@ class Sample:
         return f"Sample({shown}{settings}{items}{most})"
 
 
-@dataclass(frozen=True)
-class _SampleSettings:
+class _SampleSettings(JobSettings):
     """Settings for splitting with one file per mini-batch, or thousands of rows."""
 
-    settings: JobSettings
     files_per_mini_batch = 1
     bytes_per_mini_batch = CHUNK_BYTES
-
-    @property
-    def profile(self) -> str:
-        return self.settings.profile
-
-    @property
-    def rules(self) -> Rules:
-        return self.settings.rules
-
-    @property
-    def encoding(self) -> str:
-        return self.settings.encoding
-
-    @property
-    def delimiter(self) -> str:
-        return self.settings.delimiter
-
-    @property
-    def partition_keys(self) -> tuple[str, ...]:
-        return self.settings.partition_keys
-
-    @property
-    def mini_batch_rows(self) -> int | None:
-        # One by one: an unreadable line must not affect others.
-        return None if self.settings.mini_batch_rows is None else 1
-
-    @property
-    def input_type(self) -> str | None:
-        return self.settings.input_type
 
 
 def as_sample(sample: Sample | SampleSource) -> Sample:

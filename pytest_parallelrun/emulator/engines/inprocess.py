@@ -33,7 +33,7 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_value,
     over_probe,
 )
-from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Observer, Task
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
@@ -46,6 +46,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.ledger import InitFailures
 from pytest_parallelrun.emulator.output import count_returned
@@ -54,15 +55,13 @@ from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_ha
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
-from pytest_parallelrun.emulator.splitting.model import LoadError, count_text
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import LoadError, Splitter, count_text
 from pytest_parallelrun.emulator.worker.script import FileMiniBatch
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Observer, Patience
-    from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import Splitter
+    from pytest_parallelrun.emulator.engines.protocol import Patience
 
 
 class InProcessEngine:

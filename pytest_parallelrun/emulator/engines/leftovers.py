@@ -5,13 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_descriptors
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 _MAX_NAMED = 5
 

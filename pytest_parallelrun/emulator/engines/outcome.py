@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import WAITING
 from pytest_parallelrun.emulator.engines.protocol import Task
@@ -11,12 +11,10 @@ from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, P
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.output import Written, count_returned, returned_type, wrong_type_message
 from pytest_parallelrun.emulator.policy import classify_return, init_limit
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import count_text
+from pytest_parallelrun.emulator.worker.messages import Raised, Returned
 from pytest_parallelrun.emulator.worker.result_serializer import SerializationError, decode
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.worker.messages import Raised, Returned
 
 INJECTED = ("raises", "times_out", "crashes", "returns", "load_fails")
 """Faults that happen without a call of run()."""

@@ -5,23 +5,18 @@ It knows nothing of retries or thresholds, which the job decides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pytest_parallelrun.emulator.events import AttemptEnded, Event
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.events import AttemptEnded, Event, WorkerFailed, WorkerStarted
+from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
+from pytest_parallelrun.emulator.worker.script import EntryFunctions
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Self
-
-    from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
-    from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import Splitter
-    from pytest_parallelrun.emulator.worker.script import EntryFunctions
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
     Patience = Callable[[], float]
     EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]

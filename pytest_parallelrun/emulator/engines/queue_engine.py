@@ -15,17 +15,16 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_fault,
     judge_loading,
 )
-from pytest_parallelrun.emulator.events import Failure, WorkerFailed, WorkerStarted
-from pytest_parallelrun.emulator.splitting.model import LoadError, count_text
+from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
+from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
+from pytest_parallelrun.emulator.engines.protocol import Observer, Task
+from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
+from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import LoadError, MiniBatch, Splitter, count_text
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
-    from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
-    from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, Task
-    from pytest_parallelrun.emulator.events import AttemptEnded, Event
-    from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
+    from pytest_parallelrun.emulator.engines.protocol import Patience
 
 
 class QueueEngine:

@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-from pytest_parallelrun.emulator.splitting.input_paths import InputLocation, files_among, format_of, is_mltable, locate
+from pytest_parallelrun.emulator.splitting.input_paths import (
+    Format,
+    InputLocation,
+    files_among,
+    format_of,
+    is_mltable,
+    locate,
+)
 from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
 from pytest_parallelrun.emulator.splitting.mltable import open_mltable
 from pytest_parallelrun.emulator.splitting.model import (
@@ -36,8 +44,6 @@ from pytest_parallelrun.emulator.splitting.partitions import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.input_paths import Format
     from pytest_parallelrun.emulator.splitting.model import Source
 
 __all__ = [

@@ -15,13 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from operator import methodcaller
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pytest_parallelrun.emulator.errors import InputError, special_file
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.settings import JobSettings
-
+from pytest_parallelrun.emulator.settings import JobSettings
 
 MLTABLE = "MLTable"
 

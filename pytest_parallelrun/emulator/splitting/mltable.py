@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.guarded_yaml import read_guarded
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, REMOTE, files_below, refuse_remote
 from pytest_parallelrun.emulator.splitting.model import (
     ItemName,
     LoadError,
     MiniBatch,
+    Splitter,
     TableSplitter,
     check_unchanged,
     count_text,
@@ -46,8 +48,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mltable import MLTable
 
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import Partition, Splitter
+    from pytest_parallelrun.emulator.splitting.model import Partition
 
 
 T = TypeVar("T")

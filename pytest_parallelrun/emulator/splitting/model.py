@@ -8,24 +8,19 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, overload
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast, overload
 
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     import pandas as pd
     from typing_extensions import Self
 
-    from pytest_parallelrun.emulator.settings import JobSettings
-
     Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | Splitter"
     """An input: the path of a folder, glob or file, a list of these, a DataFrame, or what is opened already."""
-
     Payload: TypeAlias = Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]
     """The content of a mini-batch: file paths, rows of a table, or JSON objects, one for each line."""
-
     Partition: TypeAlias = tuple[tuple[str, str], ...]
     """Key and value of each partition key, in the order of the setting `partition_keys`."""
 

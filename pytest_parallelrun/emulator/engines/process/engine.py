@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic
 from pytest_parallelrun.emulator.engines.leftovers import left_behind
@@ -16,26 +16,19 @@ from pytest_parallelrun.emulator.engines.outcome import (
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, crash_failure
-from pytest_parallelrun.emulator.engines.protocol import Task
+from pytest_parallelrun.emulator.engines.protocol import Observer, Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
+from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.output import Written
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import Splitter
 from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
 from pytest_parallelrun.emulator.worker.result_serializer import decode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any, ClassVar
-
-    from pytest_parallelrun.emulator.engines.protocol import Observer
-    from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import Splitter
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
-
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 QUICK = 0.02
 """Maximum seconds of run() for that: with longer ones the next goes to whichever worker is free first."""

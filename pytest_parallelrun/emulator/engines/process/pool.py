@@ -5,32 +5,24 @@ from __future__ import annotations
 import os
 import pickle
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.process.worker_process import ROOT, MessagePoller, WorkerProcess, tell_output
-from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
-from pytest_parallelrun.emulator.entry import EntryFile
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Observer
+from pytest_parallelrun.emulator.entry import EntryFile, EntryObject
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
-from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted, WorkerStopped
+from pytest_parallelrun.emulator.events import Event, Failure, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.ledger import InitFailures
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.service.mlflow_tracking import tracking_environment
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import InputKind
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 from pytest_parallelrun.emulator.worker.messages import Start
-from pytest_parallelrun.emulator.worker_plan import Host
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from pytest_parallelrun.emulator.engines.protocol import Observer
-    from pytest_parallelrun.emulator.entry import EntryObject
-    from pytest_parallelrun.emulator.events import Event, Failure
-    from pytest_parallelrun.emulator.service.missing_api import StandInGap
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import Host, WorkerPlan
 
 ON_POSIX = os.name == "posix"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
+from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
 from pytest_parallelrun.emulator.events import Failure, Frame, Phase
 from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.process_tree import (
@@ -27,13 +28,10 @@ from pytest_parallelrun.emulator.process_tree import (
     started_at,
 )
 from pytest_parallelrun.emulator.sandbox.streams import show
-from pytest_parallelrun.emulator.worker.messages import MessageDecoder, Shutdown
+from pytest_parallelrun.emulator.worker.messages import Called, Message, MessageDecoder, Shutdown, Start
 
 if TYPE_CHECKING:
     import psutil
-
-    from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
-    from pytest_parallelrun.emulator.worker.messages import Called, Message, Start
 
 
 ROOT = str(Path(__file__).parents[4])

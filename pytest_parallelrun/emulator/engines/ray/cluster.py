@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
@@ -39,9 +39,7 @@ from pytest_parallelrun.emulator.engines.ray.files import (
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import InputError, SettingsError
 from pytest_parallelrun.emulator.splitting.model import count_text
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Of a cluster that is started here: groups of mini-batches and results pass through it; what is larger goes to disk.

@@ -8,25 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess
+from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.actor import Delivery, Ending
 from pytest_parallelrun.emulator.engines.ray.cluster import POSTS, ActorHandle, NodePlacement, in_short
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
-from pytest_parallelrun.emulator.worker_plan import Host
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Task
-    from pytest_parallelrun.emulator.events import Outcome
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind
-    from pytest_parallelrun.emulator.worker.messages import Message
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.events import Outcome
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import InputKind
+from pytest_parallelrun.emulator.worker.messages import Message
+from pytest_parallelrun.emulator.worker_plan import Host, WorkerPlan
 
 GRACE = 60.0
 """Seconds for an actor to end a worker or to clean up. A silent one counts as lost, and is killed."""
