@@ -41,6 +41,7 @@ from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,
     Failure,
+    Outcome,
     Phase,
     WorkerFailed,
     WorkerStarted,
@@ -261,32 +262,48 @@ class InProcessEngine:
     def _guarded(self, phase: Phase, function: Callable[..., object], *arguments: object) -> Failure | None:
         """Calls a function of the script outside an attempt; an exception is a failure of that phase."""
         deadline = self._clock.now() + self._limits.coming_up
-        failure = None
-        ending: BaseException | None = None
-        try:
-            self._guard.begin(deadline)
-            self._call(function, *arguments)
-        except AttemptTimeout:
-            self._clock.deadline = None
-        except WorkerExit as death:
-            self._clock.deadline = None
-            failure = Failure(phase=phase, error=str(death))
-        except BaseException as error:
-            self._clock.deadline = None
-            ending = error
-            failure = failure_of(phase, error)
-            if self.on_error is not None:
-                self.on_error(error)
-        self._guard.end()
-        if os.getpid() != self._process:
-            end_forked_child(ending)
-        ending = None
-        self._gap_watch.collect()
-        if self._guard.outside is not None:
-            raise self._guard.outside
+        _, failure, _ = self._guarded_call(phase, deadline, self._call, function, *arguments)
         if self._clock.now() >= deadline and not self._guard.suspended:
             return Failure(phase=phase, error=self._limits.over_coming_up(phase))
         return failure
+
+    def _guarded_call(
+        self, phase: Phase, deadline: float, function: Callable[..., object], *arguments: object
+    ) -> tuple[Outcome, Failure | None, object]:
+        """How a call of the script ended, and what it returned."""
+        clock, guard = self._clock, self._guard
+        outcome: Outcome = "succeeded"
+        failure: Failure | None = None
+        value: object = None
+        ending: BaseException | None = None
+        try:
+            # Inside, since the limit may be over already.
+            guard.begin(deadline)
+            value = function(*arguments)
+            guard.end()
+        except AttemptTimeout as interrupt:
+            # Not guard.end(): an alarm may arrive on the way into a function.
+            clock.deadline = None
+            outcome, failure = "timeout", failure_of(phase, interrupt)._replace(chain=())
+        except WorkerExit as death:
+            clock.deadline = None
+            outcome, failure = "crashed", Failure(phase=phase, error=str(death))
+        except BaseException as error:
+            clock.deadline = None
+            ending = error
+            outcome, failure = "exception", failure_of(phase, error)
+            if self.on_error is not None:
+                self.on_error(error)
+        guard.end()
+        if os.getpid() != self._process:
+            end_forked_child(ending)
+        # It refers to this frame, which would keep the payload alive.
+        ending = None
+        self._gap_watch.collect()
+        clock.probe_limit = None
+        if guard.outside is not None:
+            raise guard.outside
+        return outcome, failure, value
 
     def _require_workers(self) -> None:
         if self._vacant or any(worker is not None for worker in self._slots):
@@ -375,9 +392,9 @@ class InProcessEngine:
         fault = self._faults.for_attempt(mini_batch.id, task.number, worker.number) if self._faults else None
         # Reads the clock without a call, once for each of a million attempts.
         began = real_perf_counter() + clock.skipped
-        loading = running = 0.0
-        dispatched = DispatchedTask(task, fault)
+        running = 0.0
         if fault is not None and fault.kind in INJECTED:
+            dispatched = DispatchedTask(task, fault)
             judgement = judge_fault(fault, mini_batch.size, limits.over(late=False))
             if fault.kind == "times_out":
                 running = limits.of_run(0.0)
@@ -390,65 +407,36 @@ class InProcessEngine:
             except LoadError as error:
                 failure = Failure(phase="load", error=str(error))
             loaded = real_perf_counter() + clock.skipped
-            loading = loaded - began
-            dispatched = dispatched._replace(loading=loading)
-            not_loaded = judge_loading(failure, loading, limits)
+            dispatched = DispatchedTask(task, fault, loaded - began)
+            not_loaded = judge_loading(failure, dispatched.loading, limits)
             if not_loaded is not None:
                 judgement = not_loaded
             else:
-                deadline = loaded + limits.of_run(loading)
-                judgement, ended = self._guarded_run(worker, task, payload, deadline, dispatched.drops)
+                deadline = loaded + limits.of_run(dispatched.loading)
+                judgement, ended = self._guarded_run(worker, dispatched, payload, deadline)
                 running = ended - loaded
-        return dispatched.ended(judgement, worker=worker.number, began=began + loading - self._born, running=running)
+        began += dispatched.loading - self._born
+        return dispatched.ended(judgement, worker=worker.number, began=began, running=running)
 
     def _guarded_run(
-        self, worker: Worker, task: Task, payload: object, deadline: float, drops: int
+        self, worker: Worker, dispatched: DispatchedTask, payload: object, deadline: float
     ) -> tuple[Judgement, float]:
-        """The outcome of run(), and when it ended. drops: results removed by a fault."""
-        clock, guard = self._clock, self._guard
-        value: object = None
-        judgement: Judgement | None = None
-        interrupted: Failure | None = None
-        ending: BaseException | None = None
-        clock.probe_limit = self.probe_limit
-        try:
-            # Inside, since the limit may be over already.
-            worker.tail.clear()
-            guard.begin(deadline)
-            value = self._run(worker, task, payload)
-            if drops and count_returned(value) is not None:
-                value = value[:-drops]  # type: ignore[index]
-            guard.end()
-        except AttemptTimeout as interrupt:
-            clock.deadline = None
-            interrupted = failure_of("run", interrupt)._replace(chain=())
-        except WorkerExit as death:
-            clock.deadline = None
-            judgement = Judgement("crashed", Failure(phase="run", error=str(death)))
-        except BaseException as error:
-            # Not guard.end(): an alarm may arrive on the way into a function.
-            clock.deadline = None
-            ending = error
-            judgement = Judgement("exception", failure_of("run", error))
-            if self.on_error is not None:
-                self.on_error(error)
-        guard.end()
-        if os.getpid() != self._process:
-            end_forked_child(ending)
-        # It refers to this frame, which would keep the payload alive.
-        ending = None
-        self._gap_watch.collect()
-        clock.probe_limit = None
-        ended = real_perf_counter() + clock.skipped
-        if guard.outside is not None:
-            raise guard.outside
-        if interrupted is not None:
+        """The outcome of run(), and when it ended."""
+        worker.tail.clear()
+        self._clock.probe_limit = self.probe_limit
+        outcome, failure, value = self._guarded_call("run", deadline, self._run, worker, dispatched, payload)
+        ended = real_perf_counter() + self._clock.skipped
+        if failure is not None and outcome == "timeout":
             over = self._over_time(late=False, due=ended >= deadline)
-            judgement = Judgement("timeout", interrupted._replace(error=over.error))
-        elif ended >= deadline and not guard.suspended and (judgement is None or judgement.outcome == "exception"):
+            judgement = Judgement(outcome, failure._replace(error=over.error))
+        elif outcome != "crashed" and ended >= deadline and not self._guard.suspended:
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
-        return (judgement or judge_value(value, task.mini_batch.size)).after_output(worker.tail.text), ended
+        elif failure is not None:
+            judgement = Judgement(outcome, failure)
+        else:
+            judgement = judge_value(value, dispatched.task.mini_batch.size)
+        return judgement.after_output(worker.tail.text), ended
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
@@ -457,14 +445,17 @@ class InProcessEngine:
             late=late, interruptions=self._guard.interruptions, slept_ahead=self._clock.slept_ahead
         )
 
-    def _run(self, worker: Worker, task: Task, payload: object) -> object:
-        functions = worker.functions
+    def _run(self, worker: Worker, dispatched: DispatchedTask, payload: object) -> object:
+        functions, (it, number) = worker.functions, dispatched.task
         if self._splitter.kind == "files":
-            payload = FileMiniBatch(payload, task.mini_batch.id)  # type: ignore[arg-type]
-        if not functions.takes_context:
-            return self._call(functions.run, payload)
-        it, number = task
-        return self._call(functions.run, payload, mini_batch_context(it.id, it.first_item, it.partition, number))
+            payload = FileMiniBatch(payload, it.id)  # type: ignore[arg-type]
+        if functions.takes_context:
+            context = mini_batch_context(it.id, it.first_item, it.partition, number)
+            value = self._call(functions.run, payload, context)
+        else:
+            value = self._call(functions.run, payload)
+        drops = dispatched.drops
+        return value[:-drops] if drops and count_returned(value) is not None else value  # type: ignore[index]
 
 
 def _call_here(function: Callable[..., object], *arguments: object) -> object:

@@ -7,13 +7,9 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import WorkerClock, running_under
 from pytest_parallelrun.emulator.sandbox.process_exit import end_forked_child
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _PATIENCE = 1.0
 """Seconds for an abandoned call to end."""
@@ -33,7 +29,7 @@ class ScriptThread:
         self._results: queue.SimpleQueue[tuple[object, BaseException | None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="parallelrun-script", daemon=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ScriptThread:
         self._thread.start()
         return self
 

@@ -14,18 +14,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
 from pytest_parallelrun.emulator.sandbox.process_exit import TERMINATIONS
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 _T = TypeVar("_T")
 
 _ENGINE = (__name__, f"{__package__}.inprocess")
-_AROUND_CALLS = ("_attempt", "_guarded_run", "_guarded", "begin", "end", "_arm", "__exit__")
+_AROUND_CALLS = ("_attempt", "_guarded_run", "_guarded", "_guarded_call", "begin", "end", "_arm", "__exit__")
 _BETWEEN_CALLS = 0.001
 """Seconds until an alarm that arrived between two calls of the script is checked again."""
 
@@ -76,7 +73,7 @@ class TimeoutGuard:
         self._alarm_handler = self._on_alarm
         self._interrupt_handler = self._on_interrupt
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> TimeoutGuard:
         if not hasattr(signal, "setitimer"):
             return self
         remaining, self._outer_interval = _signal.getitimer(signal.ITIMER_REAL)

@@ -25,8 +25,6 @@ from pytest_parallelrun.emulator.worker.process_resources import report_fork
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-    from typing_extensions import Self
-
     # Its priority, and the number in the order of registration.
     _FinalizerKey = tuple[int | None, int]
 
@@ -177,7 +175,7 @@ class ScriptProcesses:
         self._found: set[psutil.Process] = set()
         self._any = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ScriptProcesses:
         self._outer = _active[0] if _active else None
         self._children_before, self._finalizers_before = set(_children()), set(_finalizers())
         _watch_starts()

@@ -45,8 +45,6 @@ from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from _typeshed.importlib import MetaPathFinderProtocol
-    from typing_extensions import Self
-
 
 _ANY_ROOT = code_root_at(Path(os.sep))
 """For objects, whose code has no folder."""
@@ -111,7 +109,7 @@ class Sandbox:
         self._started: list[Worker] = []
         self._hidden: dict[str, ModuleType] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Sandbox:
         self._stack = ExitStack()
         self._host_modules = sys.modules.copy()
         self._host_names: Container[str] = self._host_modules

@@ -11,10 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from typing import ClassVar, NamedTuple, NoReturn
 
 SIDE_INPUTS = 'Give side inputs to the script as program arguments: --parallelrun-args="--lookup PATH".'
 
@@ -37,7 +34,7 @@ class GapWatch:
         self._process = os.getpid()
         self._pipe: tuple[FileIO, ...] = ()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> GapWatch:
         if hasattr(os, "fork"):
             ends = os.pipe()
             for end in ends:

@@ -15,7 +15,6 @@ from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
     import pandas as pd
-    from typing_extensions import Self
 
     Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | Splitter"
     """An input: the path of a folder, glob or file, a list of these, a DataFrame, or what is opened already."""
@@ -61,7 +60,7 @@ class ItemName(str):
     file: str
     row: int | None
 
-    def __new__(cls, file: str, row: int | None = None) -> Self:
+    def __new__(cls, file: str, row: int | None = None) -> ItemName:
         of_file = f" of {file}" if file else ""
         name = super().__new__(cls, file if row is None else f"row {row}{of_file}")
         name.file, name.row = file, row

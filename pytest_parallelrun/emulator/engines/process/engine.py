@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic
 from pytest_parallelrun.emulator.engines.leftovers import left_behind
@@ -144,69 +144,49 @@ class ProcessEngine(QueueEngine):
         for message in received:
             # Further messages of a worker that was ended for an earlier one do not count.
             if self._pool.slots[worker.slot] is worker:
-                self._HANDLERS[type(message)](self, worker, message)
+                self._take(worker, message)
 
-    def _on_phase_begun(self, worker: WorkerProcess, message: messages.PhaseBegun) -> None:
-        worker.phase = cast("Phase", message.phase)
-        worker.deadline = real_monotonic() + self._limits.coming_up
-
-    def _on_up(self, worker: WorkerProcess, message: messages.Up) -> None:
-        self._observe(message)
-        self._pool.came_up(worker, worker.files())
-
-    def _on_startup_failed(self, worker: WorkerProcess, message: messages.StartupFailed) -> None:
-        self._observe(message)
-        self._forget(worker)
-        self._pool.failed(worker, Failure.from_plain(message.failure))
-        self._left += left_behind(processes=worker.left)
-
-    def _on_run_begun(self, worker: WorkerProcess, message: messages.RunBegun) -> None:
-        # Sending and unpacking the mini-batch is not time of run().
-        dispatched = worker.assigned[0]
-        loading = dispatched.loading + real_monotonic() - worker.head_since
-        worker.assigned[0] = dispatched._replace(packed=False, loading=loading)
-        self._begin(worker)
-
-    def _on_run_finished(self, worker: WorkerProcess, message: messages.RunFinished) -> None:
-        # Nor is sending its results.
-        worker.run_finished = True
-        worker.deadline = real_monotonic() + self._limits.overhead
-
-    def _on_returned(self, worker: WorkerProcess, message: messages.Returned) -> None:
-        judgement = judge_returned(message, worker.assigned[0], self._limits)
-        worker.quick = message.running < QUICK
-        self._represented += message.represented
-        self._answered(worker, message, judgement, message.written)
-
-    def _on_raised(self, worker: WorkerProcess, message: messages.Raised) -> None:
-        self._answered(worker, message, judge_raised(message, worker.assigned[0], self._limits))
-
-    def _on_called(self, worker: WorkerProcess, message: messages.Called) -> None:
-        worker.answer = message
-
-    def _on_gap_met(self, worker: WorkerProcess, message: messages.GapMet) -> None:
-        self._pool.met(StandInGap(message.thing, message.advice))
-
-    def _on_stopped(self, worker: WorkerProcess, message: messages.Stopped) -> None:
-        self._left += left_behind(threads=message.threads, files=message.files)
-        failure = None if message.failure is None else Failure.from_plain(message.failure)
-        self._forget(worker)
-        worker.reap(FINAL_WAIT)
-        self._left += left_behind(processes=worker.left)
-        self._pool.stopped(worker, "end of the job", failure)
-
-    _HANDLERS: ClassVar[Mapping[type[messages.Message], Callable[[ProcessEngine, WorkerProcess, Any], None]]] = {
-        messages.PhaseBegun: _on_phase_begun,
-        messages.Up: _on_up,
-        messages.StartupFailed: _on_startup_failed,
-        messages.RunBegun: _on_run_begun,
-        messages.RunFinished: _on_run_finished,
-        messages.Returned: _on_returned,
-        messages.Raised: _on_raised,
-        messages.Called: _on_called,
-        messages.GapMet: _on_gap_met,
-        messages.Stopped: _on_stopped,
-    }
+    def _take(self, worker: WorkerProcess, message: messages.Message) -> None:
+        match message:
+            case messages.Returned():
+                judgement = judge_returned(message, worker.assigned[0], self._limits)
+                worker.quick = message.running < QUICK
+                self._represented += message.represented
+                self._answered(worker, message, judgement, message.written)
+            case messages.Raised():
+                self._answered(worker, message, judge_raised(message, worker.assigned[0], self._limits))
+            case messages.RunBegun():
+                # Sending and unpacking the mini-batch is not time of run().
+                dispatched = worker.assigned[0]
+                loading = dispatched.loading + real_monotonic() - worker.head_since
+                worker.assigned[0] = dispatched._replace(packed=False, loading=loading)
+                self._begin(worker)
+            case messages.RunFinished():
+                # Nor is sending its results.
+                worker.run_finished = True
+                worker.deadline = real_monotonic() + self._limits.overhead
+            case messages.PhaseBegun():
+                worker.phase = cast("Phase", message.phase)
+                worker.deadline = real_monotonic() + self._limits.coming_up
+            case messages.Up():
+                self._observe(message)
+                self._pool.came_up(worker, worker.files())
+            case messages.StartupFailed():
+                self._observe(message)
+                self._forget(worker)
+                self._pool.failed(worker, Failure.from_plain(message.failure))
+                self._left += left_behind(processes=worker.left)
+            case messages.GapMet():
+                self._pool.met(StandInGap(message.thing, message.advice))
+            case messages.Called():
+                worker.answer = message
+            case messages.Stopped():
+                self._left += left_behind(threads=message.threads, files=message.files)
+                failure = None if message.failure is None else Failure.from_plain(message.failure)
+                self._forget(worker)
+                worker.reap(FINAL_WAIT)
+                self._left += left_behind(processes=worker.left)
+                self._pool.stopped(worker, "end of the job", failure)
 
     def _observe(self, message: messages.Up | messages.StartupFailed) -> None:
         if message.touched is not None:
