@@ -31,6 +31,7 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_fault,
     judge_loading,
     judge_value,
+    load,
     over_probe,
 )
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Observer, Task
@@ -57,7 +58,7 @@ from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting.model import LoadError, Splitter, count_text
+from pytest_parallelrun.emulator.splitting.model import Splitter, count_text
 from pytest_parallelrun.emulator.worker.script import FileMiniBatch
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
@@ -161,8 +162,6 @@ class InProcessEngine:
         return self._clock.now() - self._born
 
     def worker_events(self) -> Sequence[Event]:
-        if not self._events:
-            return ()
         events, self._events = self._events, []
         return events
 
@@ -400,12 +399,7 @@ class InProcessEngine:
                 running = limits.of_run(0.0)
                 clock.skipped += running
         else:
-            payload: object = None
-            failure: Failure | None = None
-            try:
-                payload = self._splitter.load(mini_batch)
-            except LoadError as error:
-                failure = Failure(phase="load", error=str(error))
+            payload, failure = load(self._splitter, mini_batch)
             loaded = real_perf_counter() + clock.skipped
             dispatched = DispatchedTask(task, fault, loaded - began)
             not_loaded = judge_loading(failure, dispatched.loading, limits)

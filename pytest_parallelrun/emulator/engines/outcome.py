@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import WAITING
@@ -12,7 +13,7 @@ from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.output import Written, count_returned, returned_type, wrong_type_message
 from pytest_parallelrun.emulator.policy import classify_return, init_limit
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting.model import count_text
+from pytest_parallelrun.emulator.splitting.model import LoadError, MiniBatch, Splitter, count_text
 from pytest_parallelrun.emulator.worker.messages import Raised, Returned
 from pytest_parallelrun.emulator.worker.result_serializer import SerializationError, decode
 
@@ -185,6 +186,20 @@ def judge_raised(message: Raised, dispatched: DispatchedTask, limits: AttemptLim
     if message.running >= limits.of_run(dispatched.loading):
         return Judgement("timeout", limits.killed_after(message.running, late=True))
     return Judgement("exception", failure)
+
+
+def load(splitter: Splitter, mini_batch: MiniBatch, *, pack: bool = False) -> tuple[object, Failure | None]:
+    """The argument of run(), or why it could not be loaded. pack: pickled if it is not a list."""
+    try:
+        payload: object = splitter.load(mini_batch)
+        return pickle.dumps(payload, 5) if pack and type(payload) is not list else payload, None
+    except LoadError as error:
+        return None, Failure(phase="load", error=str(error))
+    except Exception as error:
+        if not pack:
+            raise
+        reason = f"the rows cannot be sent to a worker process: {type(error).__name__}: {error}"
+        return None, Failure(phase="load", error=reason)
 
 
 def judge_loading(failure: Failure | None, loading: float, limits: AttemptLimits) -> Judgement | None:

@@ -130,9 +130,9 @@ def is_watching() -> bool:
     return bool(_WATCHERS)
 
 
-def record_files_of_worker(lists: list[list[str]]) -> None:
-    """Passes the files opened in a worker process (see `as_lists`) to all who watch."""
-    for touched in _WATCHERS:
+def record_files_of_worker(lists: list[list[str]] | None) -> None:
+    """Passes the files opened in a worker process (see `as_lists`), if it was watched, to all who watch."""
+    for touched in _WATCHERS if lists else ():
         touched.add_lists(lists)
 
 

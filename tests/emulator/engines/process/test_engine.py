@@ -182,7 +182,7 @@ def test_a_pause_before_the_end_is_no_time_of_shutdown(tmp_path: Path) -> None:
         scene.engine._pool.slots[0] = None
 
     scene.engine._wait = end  # type: ignore[method-assign]
-    scene.engine._shut_down()
+    scene.engine.stop(normal=True)
     assert scene.poller.sent == [(0, Shutdown())]
     assert worker.deadline == worker.pausing_until + 60
 
