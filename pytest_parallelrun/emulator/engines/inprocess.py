@@ -21,7 +21,6 @@ from pytest_parallelrun.emulator.clock import (
     real_perf_counter,
     running_under,
 )
-from pytest_parallelrun.emulator.engines.leftovers import Leftovers
 from pytest_parallelrun.emulator.engines.outcome import (
     INJECTED,
     AttemptLimits,
@@ -35,8 +34,7 @@ from pytest_parallelrun.emulator.engines.outcome import (
     over_probe,
 )
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Observer, Task
-from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
-from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
+from pytest_parallelrun.emulator.engines.timeout_guard import ScriptThread, TimeoutGuard
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
@@ -53,7 +51,7 @@ from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.ledger import InitFailures
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.damage import Damage
-from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
+from pytest_parallelrun.emulator.sandbox.process_exit import Leftovers, WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context

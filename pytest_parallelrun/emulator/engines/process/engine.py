@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic, real_perf_counter
-from pytest_parallelrun.emulator.engines.leftovers import left_behind
 from pytest_parallelrun.emulator.engines.outcome import (
     INJECTED,
     AttemptLimits,
@@ -28,6 +27,7 @@ from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Outcome, Phase, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.output import Written
+from pytest_parallelrun.emulator.sandbox.process_exit import left_behind
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import Splitter, count_text
