@@ -7,15 +7,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, MiniBatchEnded, MiniBatchStatus, Outcome
 from pytest_parallelrun.emulator.output import size_of
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.model import Partition
-
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, Partition
 
 NOT_KEPT = object()
 """In place of results that would take too much memory."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, MiniBatchEnded, Outcome
@@ -16,10 +15,7 @@ from pytest_parallelrun.emulator.policy import NO_RESULT, classify_return
 from pytest_parallelrun.emulator.rules import CHOICES, PRESETS
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.model import Splitter
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.model import Source
+from pytest_parallelrun.emulator.splitting.model import Source, Splitter
 
 
 @dataclass(frozen=True, kw_only=True)

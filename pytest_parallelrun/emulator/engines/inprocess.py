@@ -10,7 +10,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import (
     AttemptTimeout,
@@ -33,7 +32,7 @@ from pytest_parallelrun.emulator.engines.outcome import (
     load,
     over_probe,
 )
-from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Observer, Task
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Observer, Patience, Task
 from pytest_parallelrun.emulator.engines.timeout_guard import ScriptThread, TimeoutGuard
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.events import (
@@ -59,9 +58,6 @@ from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import Splitter, count_text
 from pytest_parallelrun.emulator.worker.script import FileMiniBatch
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Patience
 
 
 class InProcessEngine:

@@ -18,8 +18,8 @@ from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    Patience = Callable[[], float]
-    EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
+Patience = Callable[[], float]
+EngineMaker = Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], "Engine"]
 
 
 class Task(NamedTuple):

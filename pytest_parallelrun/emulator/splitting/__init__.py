@@ -29,6 +29,7 @@ from pytest_parallelrun.emulator.splitting.model import (
     MiniBatch,
     MultiInput,
     PrebuiltInput,
+    Source,
     Splitter,
     TableSplitter,
     refuse_rows,
@@ -43,8 +44,6 @@ from pytest_parallelrun.emulator.splitting.partitions import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from pytest_parallelrun.emulator.splitting.model import Source
 
 __all__ = [
     "InputKind",

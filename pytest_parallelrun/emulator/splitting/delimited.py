@@ -21,6 +21,7 @@ from pytest_parallelrun.emulator.splitting.model import (
     ItemName,
     LoadError,
     MiniBatch,
+    Partition,
     TableSplitter,
     check_unchanged,
     count_text,
@@ -31,8 +32,6 @@ from pytest_parallelrun.emulator.splitting.model import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from pytest_parallelrun.emulator.splitting.model import Partition
 
 INFERENCE_BYTES = 4 << 20
 """Bytes of a file that are read together to infer column types."""

@@ -26,6 +26,7 @@ from pytest_parallelrun.emulator.splitting.model import (
     ItemName,
     LoadError,
     MiniBatch,
+    Partition,
     Splitter,
     TableSplitter,
     check_unchanged,
@@ -47,8 +48,6 @@ from pytest_parallelrun.emulator.splitting.partitions import (
 if TYPE_CHECKING:
     import pandas as pd
     from mltable import MLTable
-
-    from pytest_parallelrun.emulator.splitting.model import Partition
 
 
 T = TypeVar("T")

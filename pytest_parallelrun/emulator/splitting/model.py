@@ -16,12 +16,14 @@ from pytest_parallelrun.emulator.settings import JobSettings
 if TYPE_CHECKING:
     import pandas as pd
 
-    Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | Splitter"
-    """An input: the path of a folder, glob or file, a list of these, a DataFrame, or what is opened already."""
-    Payload: TypeAlias = Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]
-    """The content of a mini-batch: file paths, rows of a table, or JSON objects, one for each line."""
-    Partition: TypeAlias = tuple[tuple[str, str], ...]
-    """Key and value of each partition key, in the order of the setting `partition_keys`."""
+Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | Splitter"
+"""An input: the path of a folder, glob or file, a list of these, a DataFrame, or what is opened already."""
+
+Payload: TypeAlias = "Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]"
+"""The content of a mini-batch: file paths, rows of a table, or JSON objects, one for each line."""
+
+Partition = tuple[tuple[str, str], ...]
+"""Key and value of each partition key, in the order of the setting `partition_keys`."""
 
 InputKind = Literal["files", "tabular", "records"]
 """The argument of run(): a list of paths, a DataFrame, or a list of dicts (JSON lines)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic, real_perf_counter
 from pytest_parallelrun.emulator.engines.outcome import (
@@ -22,7 +22,7 @@ from pytest_parallelrun.emulator.engines.outcome import (
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, crash_failure
-from pytest_parallelrun.emulator.engines.protocol import Observer, Task
+from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, Task
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Outcome, Phase, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
@@ -35,9 +35,6 @@ from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
 from pytest_parallelrun.emulator.worker.result_serializer import decode
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Patience
 
 QUICK = 0.02
 """Maximum seconds of run() for that: with longer ones the next goes to whichever worker is free first."""

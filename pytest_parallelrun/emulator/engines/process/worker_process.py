@@ -11,7 +11,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
+
+import psutil
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
@@ -29,10 +31,6 @@ from pytest_parallelrun.emulator.process_tree import (
 )
 from pytest_parallelrun.emulator.sandbox.streams import show
 from pytest_parallelrun.emulator.worker.messages import Called, Message, MessageDecoder, Shutdown, Start
-
-if TYPE_CHECKING:
-    import psutil
-
 
 ROOT = str(Path(__file__).parents[4])
 """The folder of this package."""
@@ -180,14 +178,10 @@ class WorkerProcess:
     def receive_all(self) -> list[Message]:
         """The remaining messages in the pipe of an ended process."""
         messages: list[Message] = []
-        while True:
-            try:
-                data = os.read(self.reading, _CHUNK)
-            except (BlockingIOError, OSError):
-                return messages
-            if not data:
-                return messages
-            messages += self._decoder.messages(data)
+        with suppress(OSError):
+            while data := os.read(self.reading, _CHUNK):
+                messages += self._decoder.messages(data)
+        return messages
 
     @property
     def is_dead(self) -> bool:
