@@ -99,7 +99,6 @@ class WorkerClock:
         return real_perf_counter() - self._began, time.process_time() - self._used_before
 
     def sleep(self, seconds: float) -> None:
-        """`time.sleep` for the script."""
         if not 0 < seconds < threading.TIMEOUT_MAX:
             # Nothing to skip, or an error that `time` should report.
             real_sleep(seconds)

@@ -236,11 +236,9 @@ class EventLog(Sequence[Event]):
 
     @property
     def pairs(self) -> int:
-        """Number of pairs."""
         return len(self._ids)
 
     def pair_ids(self) -> Sequence[int]:
-        """The mini-batch of each pair."""
         return self._ids
 
     def ends(self) -> Iterator[MiniBatchEnded]:

@@ -138,7 +138,6 @@ class InitFailures:
         self._last: Failure | None = None
 
     def add(self, instance: int, failure: Failure) -> None:
-        """A worker of that instance did not start."""
         self._of_instance[instance] += 1
         self._of_job += 1
         self._last = failure
@@ -161,7 +160,6 @@ class InitFailures:
         return elapsed > INIT_GRACE and self._of_job >= allowed
 
     def reason(self) -> str:
-        """Why no worker is left."""
         if self._last is None or not self._of_job:
             return "the script stopped all workers (ParallelRunException with Retry.StopProcess)"
         cause = "init()" if self._last.phase == "init" else "loading the entry script"

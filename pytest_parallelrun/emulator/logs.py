@@ -107,7 +107,6 @@ def write_logs(logs: Path, result: JobResult, began: float) -> tuple[str, ...]:
 
 
 def _write_texts(logs: Path, result: JobResult, began: float) -> None:
-    """Result, progress, errors, and an overview."""
     stamp = datetime.fromtimestamp(began, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     _write(logs / "readme.txt", README)
     _write(logs / "job_result.txt", f"{_summary(result)}\n\n{result.explain()}\n")

@@ -137,7 +137,6 @@ def original_path(path: str, models: Mapping[str, Path]) -> str:
 
 
 def model_dir_entries(models: Mapping[str, Path]) -> dict[str, Path]:
-    """The content of AZUREML_MODEL_DIR, by name."""
     return {path.name: path for path in reversed([*models.values()])}
 
 

@@ -92,12 +92,10 @@ class JobResult:
 
     @cached_property
     def attempts(self) -> tuple[AttemptEnded, ...]:
-        """All attempts in order of completion."""
         return tuple(self.events.attempts())
 
     @cached_property
     def worker_failures(self) -> tuple[WorkerFailed, ...]:
-        """Workers whose import or init() failed."""
         return tuple(event for event in self.events.others if isinstance(event, WorkerFailed))
 
     @cached_property
@@ -132,7 +130,6 @@ class JobResult:
 
     @cached_property
     def mini_batches(self) -> MiniBatchResults:
-        """All mini-batches in order of their ids."""
         return MiniBatchResults(self.events, self._batches, self.total_mini_batches)
 
     def _batches(self) -> Sequence[MiniBatch]:

@@ -89,7 +89,6 @@ class JobSettings(SettingFields):
 
     @property
     def preset_is_set(self) -> bool:
-        """Whether it was set."""
         return "rules" in self.written
 
     def with_preset(self, name: str) -> JobSettings:

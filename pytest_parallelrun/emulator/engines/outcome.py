@@ -40,7 +40,6 @@ class AttemptLimits:
         return self._longest - loading if self._whole_attempt else self._longest
 
     def of_loading(self, so_far: float) -> float:
-        """Seconds left for loading."""
         return self.of_run(so_far) if self._whole_attempt else self.overhead - so_far
 
     def over_loading(self) -> Failure:
@@ -163,7 +162,6 @@ def _judge_count(count: int, size: int, value: object) -> Judgement:
 
 
 def judge_returned(message: Returned, dispatched: DispatchedTask, limits: AttemptLimits) -> Judgement:
-    """run() returned in a worker process."""
     if message.running >= limits.of_run(dispatched.loading):
         return Judgement("timeout", limits.killed_after(message.running, late=True))
     if message.failure is not None:
@@ -224,6 +222,5 @@ def judge_fault(fault: Fault, size: int, timeout: Failure) -> Judgement:
 
 
 def ends_worker(attempt: AttemptEnded, *, survives_faults: bool) -> bool:
-    """Whether its worker is gone."""
     injected = attempt.fault is not None and attempt.fault.kind in ("times_out", "crashes")
     return attempt.outcome in ("timeout", "crashed") and not (injected and survives_faults)

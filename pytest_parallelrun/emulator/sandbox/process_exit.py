@@ -220,7 +220,6 @@ class ScriptProcesses:
         _active[:] = [self]
 
     def give_back(self) -> None:
-        """And now the host's."""
         _active.clear()
         if self._before is not None:
             with unwatched():
@@ -235,7 +234,6 @@ class ScriptProcesses:
                 self._before = set(descendants(self._me))
 
     def forked(self) -> None:  # pragma: no cover - in a forked child
-        """This is a child."""
         report_fork(self._traces.forked)
 
 
@@ -358,7 +356,6 @@ class Leftovers:
             close_files_left()
 
     def notes(self) -> Iterator[str]:
-        """A line each, of processes, of threads and of files."""
         left = [thread.name for thread in threading.enumerate() if thread not in self._threads]
         return left_behind(processes=self.processes, threads=left, files=self._left)
 

@@ -112,7 +112,6 @@ def exchange_state(state: MLflowState) -> MLflowState:
 
 
 def _fresh(value: Any) -> Any:
-    """The value in a new process."""
     if hasattr(value, "default_factory"):
         # A variable with a value in each thread.
         return type(value)(value.default_factory)

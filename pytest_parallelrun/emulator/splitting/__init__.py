@@ -183,7 +183,6 @@ class _Opening:
 
 
 def is_opened(source: Source) -> TypeGuard[Splitter]:
-    """Whether it is an opened input."""
     return hasattr(source, "mini_batches")
 
 

@@ -262,7 +262,6 @@ class CsvFile:
         return self.parse_error(str(error))
 
     def parse_error(self, message: str) -> InputError:
-        """The error of a file that cannot be parsed."""
         reason = message.strip().removeprefix("Error tokenizing data. C error: ").rstrip(".")
         return InputError(
             f"input '{self.path}' cannot be parsed: {reason}. It is read with "

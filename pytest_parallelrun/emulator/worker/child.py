@@ -96,8 +96,6 @@ class Channel:
 
 
 class ChildWorker:
-    """The life of a worker."""
-
     functions: EntryFunctions
 
     def __init__(self, channel: Channel, start: messages.Start) -> None:
@@ -128,7 +126,6 @@ class ChildWorker:
                 return
 
     def emulator_module(self, module: str) -> ModuleType:
-        """Imports a module of the emulator."""
         return self.installed_module(f"{_PACKAGE}.emulator.{module}")
 
     def _come_up(self) -> bool:
@@ -249,7 +246,6 @@ class ChildWorker:
                 return {"phase": phase, "error": type(error).__name__}
 
     def _attempt(self, message: messages.Run) -> None:
-        """One call of run()."""
         run, payload = self.functions.run, message.payload
         self._watch_files(message.watch)
         ending: BaseException | None = None

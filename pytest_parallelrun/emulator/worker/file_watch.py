@@ -57,7 +57,6 @@ class FilesTouched:
         return [list(getattr(self, each.name)) for each in fields(self)]
 
     def add_lists(self, lists: list[list[str]]) -> None:
-        """Adds the result of `as_lists`."""
         for each, paths in zip(fields(self), lists, strict=True):
             getattr(self, each.name).update(dict.fromkeys(paths))
 

@@ -399,7 +399,6 @@ class ProcessEngine:
         return self._last_end
 
     def _died(self, worker: WorkerProcess) -> None:
-        """The process has ended, by itself or by a signal."""
         self._receive(worker, worker.receive_all())
         if self._pool.slots[worker.slot] is worker:
             self._lost(worker, "crashed")

@@ -50,15 +50,12 @@ class ProcessPool:
         self.quiet = False
 
     def poller(self) -> MessagePoller:
-        """What listens to the workers."""
         return MessagePoller()
 
     def elapsed(self) -> float:
-        """Seconds since the pool was made."""
         return real_monotonic() - self.born
 
     def workers(self) -> Iterator[WorkerProcess]:
-        """All workers, running or starting."""
         return (worker for worker in self.slots if worker is not None)
 
     def instance_of(self, slot: int) -> int:

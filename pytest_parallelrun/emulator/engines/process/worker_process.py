@@ -194,7 +194,6 @@ class WorkerProcess:
             return True
 
     def processor_time(self) -> float:
-        """Seconds that it has used."""
         return processor_time(self.process.pid)
 
     def memory_taken(self, limit: int) -> int:
@@ -202,11 +201,9 @@ class WorkerProcess:
         return memory_taken(self.process.pid, limit)
 
     def files(self) -> dict[str, int]:
-        """The files in its working folder, with their sizes."""
         return sizes_of_files(self.folder)
 
     def last_errors(self) -> str:
-        """The end of its standard error."""
         try:
             with open(self.stderr, "rb") as file:
                 file.seek(max(0, file.seek(0, 2) - _LAST_LINES))
@@ -215,7 +212,6 @@ class WorkerProcess:
             return ""
 
     def kill(self, why: str = "") -> None:
-        """Kills the process and its descendants."""
         self.killed_for = self.killed_for or why
         if self.process.returncode is None or not hasattr(os, "waitid"):
             self.left += kill_all(self.process.pid, self._traces, self.started_processes)
@@ -322,7 +318,6 @@ class MessagePoller:
         self._without_pidfd: set[WorkerProcess] = set()
 
     def add(self, worker: WorkerProcess) -> None:
-        """Starts listening to a worker."""
         self._register(worker.reading, worker, select.POLLIN)
         if worker.pidfd >= 0:
             self._register(worker.pidfd, worker, select.POLLIN)

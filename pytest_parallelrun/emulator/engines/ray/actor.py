@@ -126,7 +126,6 @@ class WorkerActor:
             self._workspace.sweep(mini_batch)
 
     def post(self, number: int, messages: Sequence[Message]) -> None:
-        """Sends messages to the worker."""
         with self._writing:
             worker = self._worker
             if worker is None or worker.number != number:

@@ -115,7 +115,6 @@ class Cluster:
         """The error for an actor that is known to have ended."""
 
     def _connect(self) -> None:
-        """Joins the cluster that RAY_ADDRESS names, or starts one."""
         address = os.environ.get("RAY_ADDRESS") or "local"
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         environment: dict[str, Any] = {"env_vars": ENVIRONMENT}
@@ -200,7 +199,6 @@ class Cluster:
             self._distrusted[node] = real_monotonic() + DISTRUST
 
     def actor_on(self, node: str) -> Any:
-        """An idle actor on that node."""
         if self.idle[node]:
             return self.idle[node].pop()
         return self._actor_class.options(scheduling_strategy=self._on_node(node, soft=False)).remote()

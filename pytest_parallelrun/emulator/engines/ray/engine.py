@@ -148,7 +148,6 @@ class RayPool(ProcessPool):
         return RayPoller(self.cluster.ray)
 
     def handle_in(self, slot: int) -> ActorHandle:
-        """The actor in the slot, on the node of its instance."""
         if slot not in self._handles:
             self._handles[slot] = ActorHandle(self.cluster, self.placement.node_of(self.instance_of(slot)))
         return self._handles[slot]
@@ -175,7 +174,6 @@ class RayPool(ProcessPool):
         return worker
 
     def _begin(self, handle: ActorHandle) -> None:
-        """Tells an actor of the job."""
         if not handle.begun:
             # A cluster on this machine only starts processes in another way: they inherit the same.
             host = Host.here() if self.cluster.started else None
@@ -209,8 +207,6 @@ class RayPool(ProcessPool):
 
 
 class RayPoller(MessagePoller):
-    """Waits for answers of actors."""
-
     def __init__(self, ray: Any) -> None:
         self._ray = ray
         self._workers: list[RemoteWorker] = []

@@ -198,7 +198,6 @@ class NodeWorkspace:
         return [base + path for path in payload.paths]
 
     def sweep(self, mini_batch: int) -> None:
-        """Removes the files of a mini-batch."""
         shutil.rmtree(f"{self._base}/inputs/{mini_batch}", ignore_errors=True)
 
     def clear(self) -> tuple[list[FileCopy], str]:
