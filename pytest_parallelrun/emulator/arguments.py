@@ -63,19 +63,16 @@ Microsoft ships.
 """
 
 V1_RESERVED: Mapping[str, str] = {
-    "allowed_failed_count": "set allowed_failed_count of ParallelRunConfig",
-    "allowed_failed_percent": "set allowed_failed_percent of ParallelRunConfig",
-    "append_row_file_name": "set append_row_file_name of ParallelRunConfig",
-    "error_threshold": "set error_threshold of ParallelRunConfig",
-    "logging_level": "set logging_level of ParallelRunConfig",
-    "mini_batch_size": "set mini_batch_size of ParallelRunConfig",
     "model_name": "the service keeps this name to itself: choose another one",
     "output": "the step's own output supplies it: choose another name for yours",
-    "output_action": "set output_action of ParallelRunConfig",
-    "partition_keys": "set partition_keys of ParallelRunConfig",
-    "process_count_per_node": "set process_count_per_node of ParallelRunConfig",
-    "run_invocation_timeout": "set run_invocation_timeout of ParallelRunConfig",
-    "run_max_try": "set run_max_try of ParallelRunConfig",
+    **{
+        name: f"set {name} of ParallelRunConfig"
+        for name in (
+            *("allowed_failed_count", "allowed_failed_percent", "append_row_file_name", "error_threshold"),
+            *("logging_level", "mini_batch_size", "output_action", "partition_keys", "process_count_per_node"),
+            *("run_invocation_timeout", "run_max_try"),
+        )
+    },
 }
 
 PASSED_BY_THE_RUNTIME = frozenset(

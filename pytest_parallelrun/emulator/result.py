@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from pytest_parallelrun.emulator.event_log import Attempt as Attempt
-from pytest_parallelrun.emulator.event_log import EventLog, MiniBatchResults
-from pytest_parallelrun.emulator.event_log import MiniBatchResult as MiniBatchResult
+from pytest_parallelrun.emulator.event_log import EventLog, MiniBatchResult, MiniBatchResults
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,

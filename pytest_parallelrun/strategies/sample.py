@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
 from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
-from pytest_parallelrun.emulator.splitting.model import ItemName, count_text
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.model import InputKind, ItemName, LoadError, MiniBatch, Splitter, count_text
 from pytest_parallelrun.strategies.subsets import MAX_NUMBERS
 
 if TYPE_CHECKING:

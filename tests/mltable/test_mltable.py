@@ -11,9 +11,10 @@ from mltable import from_delimited_files, from_json_lines_files, from_parquet_fi
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting import LoadError, Splitter, open_input
 from pytest_parallelrun.emulator.splitting import mltable as mltable_module
+from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.mltable import files_of
+from pytest_parallelrun.emulator.splitting.model import LoadError, Splitter
 
 DELIMITED = "read_delimited: {delimiter: ',', encoding: utf8, header: all_files_same_headers}"
 

@@ -12,8 +12,9 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.splitting import LoadError, Splitter, open_input
 from pytest_parallelrun.emulator.splitting import mltable as mltable_module
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.model import LoadError, Splitter
 from tests.mltable.test_mltable import frames, mltable, write
 
 KEYS = ("Store", "Brand")

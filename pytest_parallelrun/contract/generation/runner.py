@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeSession
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting import PrebuiltInput
-    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Payload
+    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Payload, PrebuiltInput
 
 Recipe = Rows | Files
 

@@ -24,11 +24,7 @@ from pytest_parallelrun.emulator.splitting.input_paths import (
 from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
 from pytest_parallelrun.emulator.splitting.mltable import open_mltable
 from pytest_parallelrun.emulator.splitting.model import (
-    InputKind,
-    LoadError,
-    MiniBatch,
     MultiInput,
-    PrebuiltInput,
     Source,
     Splitter,
     TableSplitter,
@@ -44,15 +40,6 @@ from pytest_parallelrun.emulator.splitting.partitions import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "InputKind",
-    "LoadError",
-    "MiniBatch",
-    "PrebuiltInput",
-    "Splitter",
-    "open_input",
-]
 
 
 def open_input(source: Source, settings: JobSettings, *, base: Path | None = None) -> Splitter:

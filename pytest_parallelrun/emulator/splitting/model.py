@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast, overload
 
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.settings import JobSettings
@@ -24,6 +24,8 @@ Payload: TypeAlias = "Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]
 
 Partition = tuple[tuple[str, str], ...]
 """Key and value of each partition key, in the order of the setting `partition_keys`."""
+
+T_co = TypeVar("T_co", covariant=True)
 
 InputKind = Literal["files", "tabular", "records"]
 """The argument of run(): a list of paths, a DataFrame, or a list of dicts (JSON lines)."""
@@ -128,33 +130,43 @@ def count_text(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
-class ItemNames(Sequence[ItemName]):
-    """The names of a mini-batch, each made when it is asked for: a mini-batch of 1 MB has 30,000 rows.
+class LazySequence(Sequence[T_co]):
+    """A sequence whose elements are made by `_made` when they are asked for. Equal to any sequence of equal ones."""
 
-    Equal to any sequence of equal names.
-    """
+    noun = "items"
 
-    def __init__(self, count: int, name_of: Callable[[int], ItemName]) -> None:
-        self._positions = range(count)
-        self._name_of = name_of
-
-    def __len__(self) -> int:
-        return len(self._positions)
+    def _made(self, index: int) -> T_co:
+        raise NotImplementedError
 
     @overload
-    def __getitem__(self, index: int) -> ItemName: ...
+    def __getitem__(self, index: int) -> T_co: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[ItemName]: ...
-    def __getitem__(self, index: int | slice) -> ItemName | Sequence[ItemName]:
-        if isinstance(index, slice):
-            return tuple(map(self._name_of, self._positions[index]))
-        return self._name_of(self._positions[index])
+    def __getitem__(self, index: slice) -> Sequence[T_co]: ...
+    def __getitem__(self, index: int | slice) -> T_co | Sequence[T_co]:
+        if isinstance(index, int) and not -len(self) <= index < len(self):
+            raise IndexError(f"there are {len(self)} {self.noun}, from 0")
+        chosen = range(len(self))[index]
+        return self._made(chosen) if isinstance(chosen, int) else tuple(map(self._made, chosen))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+class ItemNames(LazySequence[ItemName]):
+    """The names of a mini-batch: one of 1 MB has 30,000 rows."""
+
+    def __init__(self, count: int, name_of: Callable[[int], ItemName]) -> None:
+        self._count = count
+        self._name_of = name_of
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _made(self, index: int) -> ItemName:
+        return self._name_of(index)
 
 
 def row_names(file: str, first: int, count: int) -> Sequence[ItemName]:

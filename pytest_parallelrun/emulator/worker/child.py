@@ -251,7 +251,9 @@ class ChildWorker:
         ending: BaseException | None = None
         if type(payload) is bytes:
             try:
-                payload = self._unpickled(payload)
+                import pickle
+
+                payload = pickle.loads(payload)
             except BaseException as error:
                 failure = self._failure("load", error)
                 self._channel.send(messages.Raised(running=0.0, failure=failure, touched=self._files_touched()))
@@ -298,11 +300,6 @@ class ChildWorker:
             sleep(delay)
         elif code in _ENDING:
             sleep(_FOR_GOOD)
-
-    def _unpickled(self, data: bytes) -> object:
-        import pickle
-
-        return pickle.loads(data)
 
     def _send_returned(self, running: float, count: int | None, value: Any) -> None:
         """The result of run(), unchanged or from `result_serializer`, and appended if required."""

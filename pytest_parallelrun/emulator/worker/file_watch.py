@@ -131,8 +131,9 @@ def is_watching() -> bool:
 
 def record_files_of_worker(lists: list[list[str]] | None) -> None:
     """Passes the files opened in a worker process (see `as_lists`), if it was watched, to all who watch."""
-    for touched in _WATCHERS if lists else ():
-        touched.add_lists(lists)
+    if lists is not None:
+        for touched in _WATCHERS:
+            touched.add_lists(lists)
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:

@@ -13,13 +13,14 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.splitting import PrebuiltInput, open_input
+from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.model import (
     SETTINGS,
     USED,
     Form,
     ItemName,
     PartOfInput,
+    PrebuiltInput,
     row_names,
     split_notes,
 )

@@ -14,14 +14,15 @@ from pytest_parallelrun import JobSettings
 from pytest_parallelrun.emulator import splitting
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.rules import Rules
-from pytest_parallelrun.emulator.splitting import LoadError, input_paths, open_input
+from pytest_parallelrun.emulator.splitting import input_paths, open_input
+from pytest_parallelrun.emulator.splitting.model import LoadError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting import Splitter
     from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
     from pytest_parallelrun.emulator.splitting.files import FileSplitter
     from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
     from pytest_parallelrun.emulator.splitting.input_paths import InputLocation
+    from pytest_parallelrun.emulator.splitting.model import Splitter
 
     def keeps_the_protocol(files: FileSplitter, table: CsvSplitter, frame: FrameSplitter) -> list[Splitter]:
         """Checked by mypy alone."""

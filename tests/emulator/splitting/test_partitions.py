@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pytest_parallelrun import JobSettings
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.rules import Rules
-from pytest_parallelrun.emulator.splitting import LoadError, Splitter, open_input
+from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting import partitions as partitions_module
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
+from pytest_parallelrun.emulator.splitting.model import LoadError, Splitter
 from pytest_parallelrun.emulator.splitting.partitions import PartitionedTable, named_levels, values_by_path
 
 pa = pytest.importorskip("pyarrow")

@@ -26,8 +26,7 @@ from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed, WorkerStopped
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.probe import probe_startup
-from pytest_parallelrun.emulator.splitting import PrebuiltInput
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
 from pytest_parallelrun.emulator.worker.messages import (
     Message,
     Raised,
