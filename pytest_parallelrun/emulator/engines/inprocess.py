@@ -52,7 +52,7 @@ from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.damage import Damage
 from pytest_parallelrun.emulator.sandbox.process_exit import Leftovers, WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
-from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
+from pytest_parallelrun.emulator.service.missing_api import GapWatch
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import Splitter, count_text
@@ -87,7 +87,6 @@ class InProcessEngine:
         self._init_failures = InitFailures(settings)
         self._late_returns = 0
         self._events: list[Event] = []
-        self._gaps: set[StandInGap] = set()
         self.observed = []
         self._process = os.getpid()
 
@@ -107,7 +106,7 @@ class InProcessEngine:
 
     def acquire(self) -> None:
         self._leftovers = Leftovers(self._plan)
-        self._gap_watch = self._stack.enter_context(GapWatch(self._record_gap))
+        self._gap_watch = self._stack.enter_context(GapWatch(lambda gap: self._events.append(gap)))
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -230,12 +229,6 @@ class InProcessEngine:
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         return function(*arguments)
-
-    def _record_gap(self, gap: StandInGap) -> None:
-        # From any thread of the script, and once for each: run() may cause it a million times.
-        if gap not in self._gaps:
-            self._gaps.add(gap)
-            self._events.append(gap)
 
     def quiet(self) -> None:
         warnings.simplefilter("ignore")

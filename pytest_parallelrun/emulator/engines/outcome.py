@@ -190,12 +190,13 @@ def load(splitter: Splitter, mini_batch: MiniBatch, *, pack: bool = False) -> tu
     """The argument of run(), or why it could not be loaded. pack: pickled if it is not a list."""
     try:
         payload: object = splitter.load(mini_batch)
-        return pickle.dumps(payload, 5) if pack and type(payload) is not list else payload, None
     except LoadError as error:
         return None, Failure(phase="load", error=str(error))
+    if not pack or type(payload) is list:
+        return payload, None
+    try:
+        return pickle.dumps(payload, 5), None
     except Exception as error:
-        if not pack:
-            raise
         reason = f"the rows cannot be sent to a worker process: {type(error).__name__}: {error}"
         return None, Failure(phase="load", error=reason)
 

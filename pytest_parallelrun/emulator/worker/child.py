@@ -108,7 +108,6 @@ class ChildWorker:
         self._context: Callable[..., object] | None = None
         self._touched: FilesTouched | None = None
         self._observer: Any = None
-        self._gaps: set[tuple[str, str]] = set()
         self._gap_watch: Any = None
 
     def live(self) -> None:
@@ -179,9 +178,7 @@ class ChildWorker:
 
     def _gap_met(self, gap: tuple[str, str]) -> None:
         # At once: the process may not live to the end of the attempt.
-        if gap not in self._gaps:
-            self._gaps.add(gap)
-            self._channel.send(messages.GapMet(thing=gap[0], advice=gap[1]))
+        self._channel.send(messages.GapMet(thing=gap[0], advice=gap[1]))
 
     def _observed(self) -> bytes | None:
         if self._observer is None:

@@ -317,7 +317,8 @@ class ProcessEngine:
                 self._pool.met(StandInGap(message.thing, message.advice))
             case messages.Called():
                 worker.answer = message
-            case messages.Stopped():
+            case _:
+                assert isinstance(message, messages.Stopped)
                 self._left += left_behind(threads=message.threads, files=message.files)
                 failure = None if message.failure is None else Failure.from_plain(message.failure)
                 self._poller.remove(worker)
