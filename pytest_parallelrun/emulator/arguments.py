@@ -16,15 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.setting_table import Profile, setting_table
 from pytest_parallelrun.emulator.setting_types import FLAG, TEXT, SettingType, choice, whole_number
 from pytest_parallelrun.emulator.settings import JobSettings
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.model import InputKind
+from pytest_parallelrun.emulator.splitting.model import InputKind
 
 ORIGIN = "program arguments"
 CLIENT_SDK_VERSION = "1.62.0"
@@ -65,19 +63,16 @@ Microsoft ships.
 """
 
 V1_RESERVED: Mapping[str, str] = {
-    "allowed_failed_count": "set allowed_failed_count of ParallelRunConfig",
-    "allowed_failed_percent": "set allowed_failed_percent of ParallelRunConfig",
-    "append_row_file_name": "set append_row_file_name of ParallelRunConfig",
-    "error_threshold": "set error_threshold of ParallelRunConfig",
-    "logging_level": "set logging_level of ParallelRunConfig",
-    "mini_batch_size": "set mini_batch_size of ParallelRunConfig",
     "model_name": "the service keeps this name to itself: choose another one",
     "output": "the step's own output supplies it: choose another name for yours",
-    "output_action": "set output_action of ParallelRunConfig",
-    "partition_keys": "set partition_keys of ParallelRunConfig",
-    "process_count_per_node": "set process_count_per_node of ParallelRunConfig",
-    "run_invocation_timeout": "set run_invocation_timeout of ParallelRunConfig",
-    "run_max_try": "set run_max_try of ParallelRunConfig",
+    **{
+        name: f"set {name} of ParallelRunConfig"
+        for name in (
+            *("allowed_failed_count", "allowed_failed_percent", "append_row_file_name", "error_threshold"),
+            *("logging_level", "mini_batch_size", "output_action", "partition_keys", "process_count_per_node"),
+            *("run_invocation_timeout", "run_max_try"),
+        )
+    },
 }
 
 PASSED_BY_THE_RUNTIME = frozenset(

@@ -27,14 +27,9 @@ real_sleep = time.sleep
 real_time = time.time
 real_monotonic = time.monotonic
 real_perf_counter = time.perf_counter
-real_time_ns = time.time_ns
-real_monotonic_ns = time.monotonic_ns
-real_perf_counter_ns = time.perf_counter_ns
-
 
 BLIND_SLEEPS = 20
 """Consecutive sleeps in one call of the script that are skipped although it does not look at the clock."""
-
 
 WAITING = 0.05
 """Maximum share of processor time of an attempt that waits for a socket, a lock or a sleep."""
@@ -104,7 +99,6 @@ class WorkerClock:
         return real_perf_counter() - self._began, time.process_time() - self._used_before
 
     def sleep(self, seconds: float) -> None:
-        """`time.sleep` for the script."""
         if not 0 < seconds < threading.TIMEOUT_MAX:
             # Nothing to skip, or an error that `time` should report.
             real_sleep(seconds)
@@ -187,9 +181,9 @@ _PATCHES: dict[str, Callable[..., object]] = {
     "time": _shifted(real_time, float),
     "monotonic": _shifted(real_monotonic, float),
     "perf_counter": _shifted(real_perf_counter, float),
-    "time_ns": _shifted(real_time_ns, _nanoseconds),
-    "monotonic_ns": _shifted(real_monotonic_ns, _nanoseconds),
-    "perf_counter_ns": _shifted(real_perf_counter_ns, _nanoseconds),
+    "time_ns": _shifted(time.time_ns, _nanoseconds),
+    "monotonic_ns": _shifted(time.monotonic_ns, _nanoseconds),
+    "perf_counter_ns": _shifted(time.perf_counter_ns, _nanoseconds),
 }
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from pytest_parallelrun.emulator.errors import EntryScriptError, did_you_mean, special_file
-from pytest_parallelrun.emulator.worker.script import import_script
 
 StrPath = str | os.PathLike[str]
 
@@ -23,12 +21,16 @@ class EntryFile:
     @property
     def module_name(self) -> str:
         """The dotted name that a worker imports: the path below the code root without `.py`."""
-        relative = self.path.relative_to(self.code_root).as_posix()
-        return relative.removesuffix(".py").replace("/", ".")
+        return self.label.removesuffix(".py").replace("/", ".")
 
     @property
     def label(self) -> str:
         return self.path.relative_to(self.code_root).as_posix()
+
+    @property
+    def script(self) -> tuple[str, str, str]:
+        """What a worker needs to import it: the arguments of `import_script`."""
+        return self.module_name, str(self.path), self.label
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,3 @@ def _code_root(path: Path, code: StrPath | None) -> Path:
     if not path.is_relative_to(root):
         raise EntryScriptError(f"entry script '{path}' does not lie below the code root '{root}'.")
     return root
-
-
-def import_entry(entry: EntryFile) -> ModuleType:
-    """Imports the script under its dotted name, into the modules of the active worker.
-
-    Raises whatever the import raises.
-    """
-    return import_script(entry.module_name, str(entry.path), entry.label)

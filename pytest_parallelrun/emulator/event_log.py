@@ -7,15 +7,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, overload
 
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, MiniBatchEnded, MiniBatchStatus, Outcome
 from pytest_parallelrun.emulator.output import size_of
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.model import Partition
-
+from pytest_parallelrun.emulator.splitting.model import LazySequence, MiniBatch, Partition
 
 NOT_KEPT = object()
 """In place of results that would take too much memory."""
@@ -82,11 +77,13 @@ class MiniBatchResult:
     attempts: tuple[Attempt, ...]
 
 
-class MiniBatchResults(Sequence[MiniBatchResult]):
-    """A sequence of MiniBatchResult, by their ids; equal to any sequence of equal ones.
+class MiniBatchResults(LazySequence[MiniBatchResult]):
+    """A sequence of MiniBatchResult, by their ids.
 
     batches: returns all mini-batches, for those without events.
     """
+
+    noun = "mini-batches"
 
     def __init__(self, events: EventLog, batches: Callable[[], Sequence[MiniBatch]], total: int) -> None:
         self._events = events
@@ -112,16 +109,7 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
     def __len__(self) -> int:
         return self._total
 
-    @overload
-    def __getitem__(self, index: int) -> MiniBatchResult: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[MiniBatchResult]: ...
-    def __getitem__(self, index: int | slice) -> MiniBatchResult | Sequence[MiniBatchResult]:
-        if isinstance(index, slice):
-            return tuple(self[number] for number in range(*index.indices(self._total)))
-        number = index + self._total if index < 0 else index
-        if not 0 <= number < self._total:
-            raise IndexError(f"there are {self._total} mini-batches, from 0")
+    def _made(self, number: int) -> MiniBatchResult:
         id_of_it = self._ids[number]
         attempts = list(self._attempts.get(id_of_it, ()))
         end = self._ends.get(id_of_it)
@@ -150,12 +138,6 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
         """Whether all attempts at a mini-batch ended in the same way, if not with the same text."""
         return len({(it.outcome, it.failure and it.failure.kind) for it in self._attempts.get(id, ())}) == 1
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, (MiniBatchResults, tuple, list)) and tuple(self) == tuple(other)
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))
-
 
 def _attempt(event: AttemptEnded) -> Attempt:
     failure = event.failure
@@ -172,7 +154,7 @@ def _attempt(event: AttemptEnded) -> Attempt:
     )
 
 
-class EventLog(Sequence[Event]):
+class EventLog(LazySequence[Event]):
     """A growing sequence of events.
 
     An attempt that succeeded and the end of its mini-batch are a *pair*: both events are created on demand, without
@@ -180,6 +162,8 @@ class EventLog(Sequence[Event]):
     seconds, the maximum of all pairs for loading alone and with run(). kept_bytes: about how much memory results may
     take; None for any.
     """
+
+    noun = "events"
 
     def __init__(self, kept_bytes: int | None = None) -> None:
         self._kept = KeptResults(kept_bytes)
@@ -240,11 +224,9 @@ class EventLog(Sequence[Event]):
 
     @property
     def pairs(self) -> int:
-        """Number of pairs."""
         return len(self._ids)
 
     def pair_ids(self) -> Sequence[int]:
-        """The mini-batch of each pair."""
         return self._ids
 
     def ends(self) -> Iterator[MiniBatchEnded]:
@@ -289,17 +271,7 @@ class EventLog(Sequence[Event]):
     def __len__(self) -> int:
         return 2 * len(self._ids) + len(self.others)
 
-    @overload
-    def __getitem__(self, index: int) -> Event: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Event]: ...
-    def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
-        if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(f"there are {len(self)} events")
+    def _made(self, index: int) -> Event:
         before = bisect_left(self._other_positions, index)
         if before < len(self._other_positions) and self._other_positions[before] == index:
             return self.others[before]

@@ -64,7 +64,6 @@ class Failure(NamedTuple):
 
     @property
     def exception(self) -> str:
-        """The class of the exception, "" if none was raised."""
         return self.chain[0].type if self.chain else ""
 
     @property

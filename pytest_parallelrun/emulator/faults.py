@@ -115,7 +115,6 @@ class Fault:
         return cls(kind="init_raises", worker=worker, payload=_checked_exception("Fault.init_raises", error))
 
     def exception(self) -> BaseException:
-        """The exception that this fault raises."""
         if isinstance(self.payload, BaseException):
             return self.payload
         if isinstance(self.payload, type) and issubclass(self.payload, BaseException):

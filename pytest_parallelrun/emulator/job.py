@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.arguments import (
     apply_program_arguments,
@@ -17,6 +16,7 @@ from pytest_parallelrun.emulator.arguments import (
 )
 from pytest_parallelrun.emulator.clock import real_time
 from pytest_parallelrun.emulator.engines import ENGINES, check_possible, engine_maker
+from pytest_parallelrun.emulator.engines.protocol import EngineMaker
 from pytest_parallelrun.emulator.entry import EntryFile, StrPath, find_entry
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.event_log import EventLog
@@ -27,6 +27,7 @@ from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import (
     MODEL_DIR,
+    Models,
     find_models,
     reads_model_dir,
     shadowed_models,
@@ -41,14 +42,8 @@ from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.model import count_text, split_notes
+from pytest_parallelrun.emulator.splitting.model import InputKind, Source, Splitter, count_text, split_notes
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH, WorkerPlan
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import EngineMaker
-    from pytest_parallelrun.emulator.models import Models
-    from pytest_parallelrun.emulator.splitting.model import InputKind, Source, Splitter
-
 
 MAX_GAPS_NOTED = 5
 
@@ -256,12 +251,8 @@ class ParallelJob:
             settings=settings,
             splitter=None,
             ledger=ledger,
-            queued=(),
             events=events,
-            notes=(),
             comparison=RuleComparison.agreed(ledger.outcome(reason)),
-            output_path=None,
-            folder=None,
         )
         if logs is not None:
             result.notes += write_logs(logs, result, real_time())

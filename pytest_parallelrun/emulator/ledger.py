@@ -1,20 +1,27 @@
-"""The running counts of a job: attempts in, rulings and exceeded thresholds out.
+"""The running counts of a job: attempts in, rulings and exceeded thresholds out; and of workers that do not start.
 
-The job keeps one; a second one, fed with the recorded attempts, gives the verdict under other rules.
+The job keeps one ledger; a second one, fed with the recorded attempts, gives the verdict under other rules.
 """
 
 from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.policy import Exceeded, Limits, Ruling, Tally, exceeded_threshold, rule_on_attempt
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import Failure, JobStatus, Outcome
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch
+from pytest_parallelrun.emulator.events import Failure, JobStatus, Outcome
+from pytest_parallelrun.emulator.policy import (
+    INIT_GRACE,
+    Exceeded,
+    Limits,
+    Ruling,
+    Tally,
+    exceeded_threshold,
+    init_failures_allowed,
+    job_init_failures_allowed,
+    rule_on_attempt,
+)
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, count_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +125,46 @@ class Ledger:
         if self._pending_counts:
             failed += len(self._awaiting_retry)
         return exceeded_threshold(Tally(self.failed_items, failed, self.total_mini_batches), self._limits)
+
+
+class InitFailures:
+    """The failures of each instance, and of the job, since a worker of it last ran."""
+
+    def __init__(self, settings: JobSettings) -> None:
+        self._instances = settings.instance_count
+        self._workers = settings.max_concurrency_per_instance
+        self._of_instance = [0] * settings.instance_count
+        self._of_job = 0
+        self._last: Failure | None = None
+
+    def add(self, instance: int, failure: Failure) -> None:
+        self._of_instance[instance] += 1
+        self._of_job += 1
+        self._last = failure
+
+    def forget(self, instance: int | None) -> None:
+        """A worker of the instance runs; None: one of the job."""
+        if instance is None:
+            self._of_job = 0
+        else:
+            self._of_instance[instance] = 0
+
+    def given_up(self, instance: int, elapsed: float, *, starting: int = 0) -> bool:
+        """Whether no further worker is started there; elapsed: seconds since the start of the job.
+
+        starting: workers of the instance that are still starting, and may be the last ones.
+        """
+        if self._of_instance[instance] + starting >= init_failures_allowed(self._workers):
+            return True
+        allowed = job_init_failures_allowed(self._instances, self._workers)
+        return elapsed > INIT_GRACE and self._of_job >= allowed
+
+    def reason(self) -> str:
+        if self._last is None or not self._of_job:
+            return "the script stopped all workers (ParallelRunException with Retry.StopProcess)"
+        cause = "init()" if self._last.phase == "init" else "loading the entry script"
+        return (
+            f"{cause} failed {count_text(self._of_job, 'time')}, so no worker is left (limit: 3 x "
+            f"max_concurrency_per_instance = {init_failures_allowed(self._workers)} failures for each instance). "
+            f"Last error: {self._last.error}"
+        )

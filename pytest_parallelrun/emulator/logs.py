@@ -9,27 +9,24 @@ import csv
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
+    Failure,
     MiniBatchEnded,
+    Outcome,
     Progress,
     WorkerFailed,
     WorkerStarted,
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.folders import make_folder
+from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.worker_plan import instance_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_parallelrun.emulator.events import Failure, Outcome
-    from pytest_parallelrun.emulator.result import JobResult
 
 LOGS = "logs"
 """The name of that folder on the service."""
@@ -110,7 +107,6 @@ def write_logs(logs: Path, result: JobResult, began: float) -> tuple[str, ...]:
 
 
 def _write_texts(logs: Path, result: JobResult, began: float) -> None:
-    """Result, progress, errors, and an overview."""
     stamp = datetime.fromtimestamp(began, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     _write(logs / "readme.txt", README)
     _write(logs / "job_result.txt", f"{_summary(result)}\n\n{result.explain()}\n")

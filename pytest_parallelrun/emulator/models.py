@@ -7,16 +7,13 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.entry import EntryFile, StrPath
 from pytest_parallelrun.emulator.errors import InputError, not_there
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.entry import EntryFile, StrPath
-
-    Models = Iterable[StrPath] | Mapping[str, StrPath]
-    """Local paths, as "PATH" or "NAME=PATH", or by name."""
+Models = Iterable[StrPath] | Mapping[str, StrPath]
+"""Local paths, as "PATH" or "NAME=PATH", or by name."""
 
 MODEL_DIR = "AZUREML_MODEL_DIR"
 """The variable, and the name of its folder, so that errors of a script contain it."""
@@ -140,7 +137,6 @@ def original_path(path: str, models: Mapping[str, Path]) -> str:
 
 
 def model_dir_entries(models: Mapping[str, Path]) -> dict[str, Path]:
-    """The content of AZUREML_MODEL_DIR, by name."""
     return {path.name: path for path in reversed([*models.values()])}
 
 

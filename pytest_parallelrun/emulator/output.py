@@ -13,8 +13,6 @@ from pytest_parallelrun.emulator.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from typing_extensions import Self
-
 MUST_RETURN = "It must return a list, a tuple or a pandas DataFrame with one element or row per item"
 
 
@@ -194,7 +192,7 @@ class AppendedFile:
             with suppress(OSError):
                 self._stream.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> AppendedFile:
         return self
 
     def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:

@@ -6,11 +6,8 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.event_log import Attempt as Attempt
-from pytest_parallelrun.emulator.event_log import MiniBatchResult as MiniBatchResult
-from pytest_parallelrun.emulator.event_log import MiniBatchResults
+from pytest_parallelrun.emulator.event_log import EventLog, MiniBatchResult, MiniBatchResults
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,
@@ -21,16 +18,12 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
 )
 from pytest_parallelrun.emulator.folders import remove_job_folder, sizes_of_files
+from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.rule_comparison import RuleComparison
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
-from pytest_parallelrun.emulator.splitting.model import count_text
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.event_log import EventLog
-    from pytest_parallelrun.emulator.ledger import Ledger
-    from pytest_parallelrun.emulator.rule_comparison import RuleComparison
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import ItemName, MiniBatch, Splitter
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import ItemName, MiniBatch, Splitter, count_text
 
 MAX_SHOWN = 5
 """Failed mini-batches that are explained in full; the others are counted."""
@@ -50,12 +43,12 @@ class JobResult:
         settings: JobSettings,
         splitter: Splitter | None,
         ledger: Ledger,
-        queued: Sequence[MiniBatch],
         events: EventLog,
-        notes: Sequence[str],
         comparison: RuleComparison,
-        output_path: Path | None,
-        folder: Path | None,
+        queued: Sequence[MiniBatch] = (),
+        notes: Sequence[str] = (),
+        output_path: Path | None = None,
+        folder: Path | None = None,
         kept: Path | None = None,
     ) -> None:
         self.entry = entry
@@ -97,12 +90,10 @@ class JobResult:
 
     @cached_property
     def attempts(self) -> tuple[AttemptEnded, ...]:
-        """All attempts in order of completion."""
         return tuple(self.events.attempts())
 
     @cached_property
     def worker_failures(self) -> tuple[WorkerFailed, ...]:
-        """Workers whose import or init() failed."""
         return tuple(event for event in self.events.others if isinstance(event, WorkerFailed))
 
     @cached_property
@@ -137,7 +128,6 @@ class JobResult:
 
     @cached_property
     def mini_batches(self) -> MiniBatchResults:
-        """All mini-batches in order of their ids."""
         return MiniBatchResults(self.events, self._batches, self.total_mini_batches)
 
     def _batches(self) -> Sequence[MiniBatch]:

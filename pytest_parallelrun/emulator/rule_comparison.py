@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded
+from pytest_parallelrun.emulator.event_log import EventLog
+from pytest_parallelrun.emulator.events import AttemptEnded, Event, MiniBatchEnded, Outcome
 from pytest_parallelrun.emulator.ledger import JobOutcome, Ledger
 from pytest_parallelrun.emulator.policy import NO_RESULT, classify_return
 from pytest_parallelrun.emulator.rules import CHOICES, PRESETS
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.event_log import EventLog
-    from pytest_parallelrun.emulator.events import Event, Outcome
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import Source, Splitter
+from pytest_parallelrun.emulator.splitting.model import Source, Splitter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.engines.protocol import Engine, NoWorkersLeft, Task
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, JobEnded, MiniBatchEnded, Progress
+from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.output import AppendedFile, OutputError
 from pytest_parallelrun.emulator.policy import NO_RESULT, Exceeded, Ruling
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.ledger import Ledger
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
 
 TICK = 1.0
 """Seconds after which `on_progress` is called even if no attempt has ended."""

@@ -36,7 +36,7 @@ class JobSettings(SettingFields):
     """
 
     if TYPE_CHECKING:
-        _written: Mapping[str, object]
+        written: Mapping[str, object]
         """What was set, by field or rule, as in a call: for repr, pickle and merging."""
     else:
         # Its signature comes from the table.
@@ -46,7 +46,7 @@ class JobSettings(SettingFields):
     def _fill(self, values: Mapping[str, object], origin: str | None) -> None:
         written = _read(values, origin)
         fields = self.__dict__
-        fields["_written"] = MappingProxyType(written)
+        fields["written"] = MappingProxyType(written)
         # All defaults need the profile, some need the rules.
         fields["profile"] = written.get("profile", "v2")
         if "rules" in self.explicit:
@@ -71,7 +71,7 @@ class JobSettings(SettingFields):
     @property
     def explicit(self) -> frozenset[str]:
         """The fields that were set, by their v2 names; "rules" for a single rule."""
-        return frozenset("rules" if name in CHOICES else name for name in self._written)
+        return frozenset("rules" if name in CHOICES else name for name in self.written)
 
     @_takes(SettingFields)
     def replace(self, **changes: object) -> JobSettings:
@@ -79,22 +79,21 @@ class JobSettings(SettingFields):
         reset = {resolve_setting(name)[0] for name, value in changes.items() if value is None}
         if "rules" in reset:
             reset.update(CHOICES)
-        kept = {name: value for name, value in self._written.items() if name not in reset}
+        kept = {name: value for name, value in self.written.items() if name not in reset}
         return JobSettings.from_mapping(_merged(kept, _read(changes, None)))
 
     @property
     def preset(self) -> str:
         """The preset of the rules that these start from."""
-        return str(self._written.get("rules", "documented"))
+        return str(self.written.get("rules", "documented"))
 
     @property
     def preset_is_set(self) -> bool:
-        """Whether it was set."""
-        return "rules" in self._written
+        return "rules" in self.written
 
     def with_preset(self, name: str) -> JobSettings:
         """A copy that starts from that preset; rules that were set one by one stay."""
-        return JobSettings.from_mapping({**self._written, "rules": name})
+        return JobSettings.from_mapping({**self.written, "rules": name})
 
     def over(self, lower: JobSettings) -> JobSettings:
         """A copy in which fields that are not explicit come from those explicit in `lower`.
@@ -102,8 +101,8 @@ class JobSettings(SettingFields):
         Environment variables are merged one by one.
         """
         # Each was validated alone; an error is now in their combination.
-        origin = "settings of two sources together" if lower._written and self._written else None
-        written = _merged(lower._written, self._written)
+        origin = "settings of two sources together" if lower.written and self.written else None
+        written = _merged(lower.written, self.written)
         variables = {**lower.environment_variables, **self.environment_variables}
         if variables:
             written["environment_variables"] = variables
@@ -135,8 +134,8 @@ class JobSettings(SettingFields):
     @property
     def mini_batch_size_text(self) -> str:
         """The mini-batch size as written, or its two defaults as text."""
-        if "mini_batch_size" in self._written:
-            return str(self._written["mini_batch_size"])
+        if "mini_batch_size" in self.written:
+            return str(self.written["mini_batch_size"])
         files = DEFAULT_FILES[self.profile]
         return f"{files} file{'s' if files > 1 else ''}, or 1MB of a table"
 
@@ -171,11 +170,11 @@ class JobSettings(SettingFields):
 
     def __repr__(self) -> str:
         order = [*setting_table(), *CHOICES]
-        written = [f"{name}={self._written[name]!r}" for name in order if name in self._written]
+        written = [f"{name}={self.written[name]!r}" for name in order if name in self.written]
         return f"JobSettings({', '.join(written)})"
 
     def __reduce__(self) -> tuple[Callable[[dict[str, object]], JobSettings], tuple[dict[str, object]]]:
-        return JobSettings.from_mapping, (dict(self._written),)
+        return JobSettings.from_mapping, (dict(self.written),)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"JobSettings is immutable: use replace({name}=...)")

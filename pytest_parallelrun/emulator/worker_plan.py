@@ -82,7 +82,6 @@ class WorkerPlan:
             log_dir=self.log_folder / "user" / "entry_script_log" / instance_name(instance),
             logging_level=self.logging_level,
             models=self.models,
-            arguments=self.arguments,
         )
 
     @property

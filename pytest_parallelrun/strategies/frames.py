@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.emulator.splitting import MiniBatch, open_input
-from pytest_parallelrun.emulator.splitting.model import count_text
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, count_text
 from pytest_parallelrun.strategies.sample import Printed, check_whole_number, invalid
 from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, item_numbers
 

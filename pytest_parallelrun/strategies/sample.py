@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
 from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
-from pytest_parallelrun.emulator.splitting.model import ItemName, count_text
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.model import InputKind, ItemName, LoadError, MiniBatch, Splitter, count_text
 from pytest_parallelrun.strategies.subsets import MAX_NUMBERS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pytest_parallelrun.emulator.splitting.model import Partition, Payload, SplitSettings
+    from pytest_parallelrun.emulator.splitting.model import Partition, Payload
 
     StrPath: TypeAlias = str | os.PathLike[str]
     BuiltMiniBatch: TypeAlias = pd.DataFrame | list[str] | list[dict[str, object]]
@@ -152,7 +152,9 @@ class Sample:
         self.partitions = {}
         self._folder: str | None = None
         self._ended: deque[str] = deque()
-        split_settings = cast("SplitSettings", _SampleSettings(self.settings))
+        # Lines one by one: an unreadable one must not affect others.
+        one_line = {} if self.settings.mini_batch_rows is None else {"mini_batch_rows": 1}
+        split_settings = _SampleSettings.from_mapping({**self.settings.written, **one_line})
         try:
             if _is_frame(source) and not self.settings.partition_keys:
                 self._take_frame(cast("pd.DataFrame", source), split_settings)
@@ -210,7 +212,7 @@ class Sample:
         while len(self._ended) > FOLDERS_KEPT:
             shutil.rmtree(self._ended.popleft(), ignore_errors=True)
 
-    def _take_frame(self, frame: pd.DataFrame, settings: SplitSettings) -> None:
+    def _take_frame(self, frame: pd.DataFrame, settings: JobSettings) -> None:
         self.kind = "tabular"
         chosen = self._chosen(len(frame), "row")
         rows = frame if len(chosen) == len(frame) else frame.take(chosen)
@@ -368,19 +370,11 @@ class Sample:
         return f"Sample({shown}{settings}{items}{most})"
 
 
-class _SampleSettings:
-    """Settings for splitting with one file per mini-batch, or thousands of rows; the others are those of a job."""
+class _SampleSettings(JobSettings):
+    """Settings for splitting with one file per mini-batch, or thousands of rows."""
 
     files_per_mini_batch = 1
     bytes_per_mini_batch = CHUNK_BYTES
-
-    def __init__(self, settings: JobSettings) -> None:
-        self._settings = settings
-        # One by one: an unreadable line must not affect others.
-        self.mini_batch_rows = None if settings.mini_batch_rows is None else 1
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._settings, name)
 
 
 def as_sample(sample: Sample | SampleSource) -> Sample:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun import JobSettings
 from pytest_parallelrun.emulator.entry import find_entry
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError, not_there, special_file
 from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.splitting import open_input
-from tests.emulator.splitting._settings import Split
 
 
 @pytest.fixture(params=["pipe", "socket"])
@@ -34,7 +34,7 @@ def test_what_is_no_file_is_named_and_never_opened(special: Path) -> None:
         find_models([str(special)])
     for given in (special, special.parent, special.parent / "*.py"):
         with pytest.raises(InputError, match=r"x\.py' is a (named pipe|socket), not a file: give"):
-            open_input(str(given), Split())
+            open_input(str(given), JobSettings())
 
 
 def test_devices_are_named_and_files_are_not(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_it_is_the_sequence_of_what_was_added(kinds: list[str]) -> None:
     assert list(log) == events
     assert [log[index] for index in range(len(log))] == events
     assert [log[-index] for index in range(1, len(log) + 1)] == events[::-1]
-    assert log[1:-1] == events[1:-1]
+    assert list(log[1:-1]) == events[1:-1]
 
 
 def test_an_index_beyond_its_ends_is_an_error() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun import JobSettings
 from pytest_parallelrun.emulator import guarded_yaml
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.guarded_yaml import MAX_FILE_BYTES, read_guarded
 from pytest_parallelrun.emulator.splitting import open_input
-from tests.emulator.splitting._settings import Split
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 10)
@@ -46,7 +46,7 @@ def test_an_mltable_with_a_bomb_never_reaches_its_package(tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "mltable", None)
     (tmp_path / "MLTable").write_text(BOMB, encoding="utf-8")
     with pytest.raises(InputError, match="its MLTable cannot be read: its aliases"):
-        open_input(str(tmp_path), Split())
+        open_input(str(tmp_path), JobSettings())
 
 
 def test_a_text_with_too_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pytest_parallelrun.emulator.event_log import Attempt, MiniBatchResult
 from pytest_parallelrun.emulator.events import JobEnded, MiniBatchEnded
 from pytest_parallelrun.emulator.faults import Fault
-from pytest_parallelrun.emulator.result import MAX_SHOWN, Attempt, JobResult, MiniBatchResult
+from pytest_parallelrun.emulator.result import MAX_SHOWN, JobResult
 from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, table
 
 DOCUMENTED = (

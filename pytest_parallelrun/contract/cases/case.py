@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_parallelrun.contract.cases.plain_json import table_to_plain, to_plain
 from pytest_parallelrun.contract.entry.mini_batches import is_files, paths_of
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting import LoadError
+from pytest_parallelrun.emulator.splitting.model import LoadError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_json import Plain

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
-    from pytest_parallelrun.emulator.splitting.model import SplitSettings
+    from pytest_parallelrun.emulator.settings import JobSettings
 
 
 READ_ONLY = "the input is mounted read-only (ro_mount, the default): OSError, Read-only file system"
@@ -104,7 +104,7 @@ class Changes(NamedTuple):
     new: tuple[str, ...] = ()
 
 
-def _changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: SplitSettings) -> Changes:
+def _changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: JobSettings) -> Changes:
     """Compares the copy with the original: names, and contents if size or time differ.
 
     settings: those of the split.

@@ -22,7 +22,8 @@ from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.probe import ProbeSession, StartupResult, WorkerStartError, probe_startup
-from pytest_parallelrun.emulator.splitting import LoadError, PrebuiltInput, open_input
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.model import LoadError, PrebuiltInput
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pytest_parallelrun.emulator.splitting.mltable import files_of
 from pytest_parallelrun.emulator.splitting.model import ItemName
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.model import SplitSettings
+    from pytest_parallelrun.emulator.settings import JobSettings
 
 
 SMALL = 64 * 1024
@@ -69,7 +69,7 @@ def table_itself(sample: str | tuple[str, ...]) -> SampleCopy:
 
 
 def copy_of(
-    sample: str | tuple[str, ...], folder: Path, settings: SplitSettings, *, with_files: bool = True
+    sample: str | tuple[str, ...], folder: Path, settings: JobSettings, *, with_files: bool = True
 ) -> SampleCopy:
     """A copy of all files of the sample below `folder`, with the same relative paths.
 

@@ -24,7 +24,7 @@ from pytest_parallelrun.contract.finding import Cause
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.output import as_rows
-from pytest_parallelrun.emulator.splitting.multi_input import PartOfInput
+from pytest_parallelrun.emulator.splitting.model import PartOfInput
 from pytest_parallelrun.strategies import Files, Rows, Sample
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeSession
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting import PrebuiltInput
-    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Payload
+    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Payload, PrebuiltInput
 
 Recipe = Rows | Files
 

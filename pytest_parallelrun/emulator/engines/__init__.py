@@ -33,7 +33,6 @@ def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSet
 def engine_maker(
     name: str,
 ) -> Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], PersistentEngine]:
-    """The class of the engine of that name."""
     if name == "process":
         from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 

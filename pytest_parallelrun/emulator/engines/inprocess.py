@@ -10,7 +10,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import (
     AttemptTimeout,
@@ -21,48 +20,44 @@ from pytest_parallelrun.emulator.clock import (
     real_perf_counter,
     running_under,
 )
-from pytest_parallelrun.emulator.engines.leftovers import Leftovers
 from pytest_parallelrun.emulator.engines.outcome import (
     INJECTED,
+    AttemptLimits,
+    DispatchedTask,
     Judgement,
-    attempt_ended,
-    dropped_by,
     ends_worker,
     judge_fault,
     judge_loading,
     judge_value,
+    load,
+    over_probe,
 )
-from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
-from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
-from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
-from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits, over_probe
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Observer, Patience, Task
+from pytest_parallelrun.emulator.engines.timeout_guard import ScriptThread, TimeoutGuard
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
-from pytest_parallelrun.emulator.engines.worker_pool import InitFailures
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,
     Failure,
+    Outcome,
     Phase,
     WorkerFailed,
     WorkerStarted,
     WorkerStopped,
 )
+from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.folders import sizes_of_files
+from pytest_parallelrun.emulator.ledger import InitFailures
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.damage import Damage
-from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
+from pytest_parallelrun.emulator.sandbox.process_exit import Leftovers, WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
-from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
+from pytest_parallelrun.emulator.service.missing_api import GapWatch
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
-from pytest_parallelrun.emulator.splitting.model import LoadError, count_text
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import Splitter, count_text
 from pytest_parallelrun.emulator.worker.script import FileMiniBatch
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Observer, Patience
-    from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import Splitter
 
 
 class InProcessEngine:
@@ -70,14 +65,10 @@ class InProcessEngine:
 
     capacity = 1
     survives_faults = False
-    """Whether a worker survives a fault that would have ended it: another init() could take a minute."""
-
     probe_limit: float | None = None
     """For run(), see `probe_time_left`. Skipped sleep counts against the timeout only: waiting is not hanging."""
 
     observed: list[object]
-    """The results of the observers of workers."""
-
     on_error: Callable[[BaseException], None] | None = None
     """Called with each exception of the script, for a debugger."""
 
@@ -96,12 +87,10 @@ class InProcessEngine:
         self._init_failures = InitFailures(settings)
         self._late_returns = 0
         self._events: list[Event] = []
-        self._gaps: set[StandInGap] = set()
         self.observed = []
         self._process = os.getpid()
 
     def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        """Gives the existing workers another job or question; their number and thread stay the same."""
         self._splitter = splitter
         self._faults = faults
         # A stopped job may have left one here.
@@ -116,9 +105,8 @@ class InProcessEngine:
         self._require_workers()
 
     def acquire(self) -> None:
-        """Prepares the process, without a worker yet."""
         self._leftovers = Leftovers(self._plan)
-        self._gap_watch = self._stack.enter_context(GapWatch(self._record_gap))
+        self._gap_watch = self._stack.enter_context(GapWatch(lambda gap: self._events.append(gap)))
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -134,12 +122,10 @@ class InProcessEngine:
         self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
 
     def release(self) -> None:
-        """Restores the process for the host until the next call that needs a worker; the workers stay alive."""
         self._sandbox.release()
         detach(self._clock)
 
     def discard_worker(self, slot: int, reason: str) -> None:
-        """Ends the worker in the slot, without its shutdown()."""
         worker = self._slots[slot]
         if worker is not None:
             self._events.append(WorkerStopped(worker.number, reason))
@@ -147,19 +133,15 @@ class InProcessEngine:
 
     @property
     def workers_made(self) -> int:
-        """Number of worker starts, including failed ones."""
         return self._next_number
 
     def is_up(self, slot: int) -> bool:
-        """Whether there is a worker in the slot."""
         return self._slots[slot] is not None
 
     def select_worker(self, slot: int | None) -> None:
-        """Sends the next task to the worker in the slot; None: round robin."""
         self._turn = slot or 0
 
     def stop(self, *, normal: bool) -> None:
-        """Ends the workers; shutdown() is called only at a normal end, as on the service."""
         try:
             self._shut_all_down(normal=normal)
             if normal:
@@ -170,13 +152,9 @@ class InProcessEngine:
             self._leftovers.close(self._sandbox.processes.left)
 
     def elapsed(self) -> float:
-        """Seconds since the start of the job, on the clock of the workers."""
         return self._clock.now() - self._born
 
     def worker_events(self) -> Sequence[Event]:
-        """What happened to workers since the last call."""
-        if not self._events:
-            return ()
         events, self._events = self._events, []
         return events
 
@@ -216,7 +194,6 @@ class InProcessEngine:
     def start_worker(
         self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
     ) -> WorkerStarted | WorkerFailed:
-        """Tries once to start a worker in the slot: import, run() found, init()."""
         if observer is not None:
             # Its patches would be taken for those of the host, and stay.
             self._sandbox.acquire()
@@ -251,17 +228,9 @@ class InProcessEngine:
         return event
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
-        """The result of a function in the process of the worker, which is this one."""
         return function(*arguments)
 
-    def _record_gap(self, gap: StandInGap) -> None:
-        # From any thread of the script, and once for each: run() may cause it a million times.
-        if gap not in self._gaps:
-            self._gaps.add(gap)
-            self._events.append(gap)
-
     def quiet(self) -> None:
-        """Suppresses warnings of workers until the process is finally restored."""
         warnings.simplefilter("ignore")
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
@@ -279,32 +248,48 @@ class InProcessEngine:
     def _guarded(self, phase: Phase, function: Callable[..., object], *arguments: object) -> Failure | None:
         """Calls a function of the script outside an attempt; an exception is a failure of that phase."""
         deadline = self._clock.now() + self._limits.coming_up
-        failure = None
-        ending: BaseException | None = None
-        try:
-            self._guard.begin(deadline)
-            self._call(function, *arguments)
-        except AttemptTimeout:
-            self._clock.deadline = None
-        except WorkerExit as death:
-            self._clock.deadline = None
-            failure = Failure(phase=phase, error=str(death))
-        except BaseException as error:
-            self._clock.deadline = None
-            ending = error
-            failure = failure_of(phase, error)
-            if self.on_error is not None:
-                self.on_error(error)
-        self._guard.end()
-        if os.getpid() != self._process:
-            end_forked_child(ending)
-        ending = None
-        self._gap_watch.collect()
-        if self._guard.outside is not None:
-            raise self._guard.outside
+        _, failure, _ = self._guarded_call(phase, deadline, self._call, function, *arguments)
         if self._clock.now() >= deadline and not self._guard.suspended:
             return Failure(phase=phase, error=self._limits.over_coming_up(phase))
         return failure
+
+    def _guarded_call(
+        self, phase: Phase, deadline: float, function: Callable[..., object], *arguments: object
+    ) -> tuple[Outcome, Failure | None, object]:
+        """How a call of the script ended, and what it returned."""
+        clock, guard = self._clock, self._guard
+        outcome: Outcome = "succeeded"
+        failure: Failure | None = None
+        value: object = None
+        ending: BaseException | None = None
+        try:
+            # Inside, since the limit may be over already.
+            guard.begin(deadline)
+            value = function(*arguments)
+            guard.end()
+        except AttemptTimeout as interrupt:
+            # Not guard.end(): an alarm may arrive on the way into a function.
+            clock.deadline = None
+            outcome, failure = "timeout", failure_of(phase, interrupt)._replace(chain=())
+        except WorkerExit as death:
+            clock.deadline = None
+            outcome, failure = "crashed", Failure(phase=phase, error=str(death))
+        except BaseException as error:
+            clock.deadline = None
+            ending = error
+            outcome, failure = "exception", failure_of(phase, error)
+            if self.on_error is not None:
+                self.on_error(error)
+        guard.end()
+        if os.getpid() != self._process:
+            end_forked_child(ending)
+        # It refers to this frame, which would keep the payload alive.
+        ending = None
+        self._gap_watch.collect()
+        clock.probe_limit = None
+        if guard.outside is not None:
+            raise guard.outside
+        return outcome, failure, value
 
     def _require_workers(self) -> None:
         if self._vacant or any(worker is not None for worker in self._slots):
@@ -379,7 +364,6 @@ class InProcessEngine:
         self._vacant.add(slot)
 
     def _apply_retry_request(self, slot: int, worker: Worker, code: str, delay: float) -> None:
-        """Does what a ParallelRunException requests; the job handles Retry.NoRetry."""
         if code == "Retry.RestartProcess":
             self._restart(slot, worker, code)
         elif code == "Retry.StopProcess":
@@ -394,86 +378,46 @@ class InProcessEngine:
         fault = self._faults.for_attempt(mini_batch.id, task.number, worker.number) if self._faults else None
         # Reads the clock without a call, once for each of a million attempts.
         began = real_perf_counter() + clock.skipped
-        loading = running = 0.0
+        running = 0.0
         if fault is not None and fault.kind in INJECTED:
+            dispatched = DispatchedTask(task, fault)
             judgement = judge_fault(fault, mini_batch.size, limits.over(late=False))
             if fault.kind == "times_out":
                 running = limits.of_run(0.0)
                 clock.skipped += running
         else:
-            payload: object = None
-            failure: Failure | None = None
-            try:
-                payload = self._splitter.load(mini_batch)
-            except LoadError as error:
-                failure = Failure(phase="load", error=str(error))
+            payload, failure = load(self._splitter, mini_batch)
             loaded = real_perf_counter() + clock.skipped
-            loading = loaded - began
-            not_loaded = judge_loading(failure, loading, limits)
+            dispatched = DispatchedTask(task, fault, loaded - began)
+            not_loaded = judge_loading(failure, dispatched.loading, limits)
             if not_loaded is not None:
                 judgement = not_loaded
             else:
-                deadline = loaded + limits.of_run(loading)
-                judgement, ended = self._guarded_run(worker, task, payload, deadline, dropped_by(fault))
+                deadline = loaded + limits.of_run(dispatched.loading)
+                judgement, ended = self._guarded_run(worker, dispatched, payload, deadline)
                 running = ended - loaded
-        return attempt_ended(
-            task,
-            judgement,
-            fault=fault,
-            worker=worker.number,
-            started=began - self._born,
-            loading=loading,
-            running=running,
-        )
+        began += dispatched.loading - self._born
+        return dispatched.ended(judgement, worker=worker.number, began=began, running=running)
 
     def _guarded_run(
-        self, worker: Worker, task: Task, payload: object, deadline: float, drops: int
+        self, worker: Worker, dispatched: DispatchedTask, payload: object, deadline: float
     ) -> tuple[Judgement, float]:
-        """The outcome of run(), and when it ended. drops: results removed by a fault."""
-        clock, guard = self._clock, self._guard
-        value: object = None
-        judgement: Judgement | None = None
-        interrupted: Failure | None = None
-        ending: BaseException | None = None
-        clock.probe_limit = self.probe_limit
-        try:
-            # Inside, since the limit may be over already.
-            worker.tail.clear()
-            guard.begin(deadline)
-            value = self._run(worker, task, payload)
-            if drops and count_returned(value) is not None:
-                value = value[:-drops]  # type: ignore[index]
-            guard.end()
-        except AttemptTimeout as interrupt:
-            clock.deadline = None
-            interrupted = failure_of("run", interrupt)._replace(chain=())
-        except WorkerExit as death:
-            clock.deadline = None
-            judgement = Judgement("crashed", Failure(phase="run", error=str(death)))
-        except BaseException as error:
-            # Not guard.end(): an alarm may arrive on the way into a function.
-            clock.deadline = None
-            ending = error
-            judgement = Judgement("exception", failure_of("run", error))
-            if self.on_error is not None:
-                self.on_error(error)
-        guard.end()
-        if os.getpid() != self._process:
-            end_forked_child(ending)
-        # It refers to this frame, which would keep the payload alive.
-        ending = None
-        self._gap_watch.collect()
-        clock.probe_limit = None
-        ended = real_perf_counter() + clock.skipped
-        if guard.outside is not None:
-            raise guard.outside
-        if interrupted is not None:
+        """The outcome of run(), and when it ended."""
+        worker.tail.clear()
+        self._clock.probe_limit = self.probe_limit
+        outcome, failure, value = self._guarded_call("run", deadline, self._run, worker, dispatched, payload)
+        ended = real_perf_counter() + self._clock.skipped
+        if failure is not None and outcome == "timeout":
             over = self._over_time(late=False, due=ended >= deadline)
-            judgement = Judgement("timeout", interrupted._replace(error=over.error))
-        elif ended >= deadline and not guard.suspended and (judgement is None or judgement.outcome == "exception"):
+            judgement = Judgement(outcome, failure._replace(error=over.error))
+        elif outcome != "crashed" and ended >= deadline and not self._guard.suspended:
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
-        return (judgement or judge_value(value, task.mini_batch.size)).after_output(worker.tail.text), ended
+        elif failure is not None:
+            judgement = Judgement(outcome, failure)
+        else:
+            judgement = judge_value(value, dispatched.task.mini_batch.size)
+        return judgement.after_output(worker.tail.text), ended
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
@@ -482,14 +426,17 @@ class InProcessEngine:
             late=late, interruptions=self._guard.interruptions, slept_ahead=self._clock.slept_ahead
         )
 
-    def _run(self, worker: Worker, task: Task, payload: object) -> object:
-        functions = worker.functions
+    def _run(self, worker: Worker, dispatched: DispatchedTask, payload: object) -> object:
+        functions, (it, number) = worker.functions, dispatched.task
         if self._splitter.kind == "files":
-            payload = FileMiniBatch(payload, task.mini_batch.id)  # type: ignore[arg-type]
-        if not functions.takes_context:
-            return self._call(functions.run, payload)
-        it, number = task
-        return self._call(functions.run, payload, mini_batch_context(it.id, it.first_item, it.partition, number))
+            payload = FileMiniBatch(payload, it.id)  # type: ignore[arg-type]
+        if functions.takes_context:
+            context = mini_batch_context(it.id, it.first_item, it.partition, number)
+            value = self._call(functions.run, payload, context)
+        else:
+            value = self._call(functions.run, payload)
+        drops = dispatched.drops
+        return value[:-drops] if drops and count_returned(value) is not None else value  # type: ignore[index]
 
 
 def _call_here(function: Callable[..., object], *arguments: object) -> object:

@@ -5,26 +5,21 @@ It knows nothing of retries or thresholds, which the job decides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pytest_parallelrun.emulator.events import AttemptEnded, Event
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.events import AttemptEnded, Event, WorkerFailed, WorkerStarted
+from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
+from pytest_parallelrun.emulator.worker.script import EntryFunctions
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Self
 
-    from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
-    from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import Splitter
-    from pytest_parallelrun.emulator.worker.script import EntryFunctions
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
-
-    Patience = Callable[[], float]
-    EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
+Patience = Callable[[], float]
+EngineMaker = Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], "Engine"]
 
 
 class Task(NamedTuple):
@@ -42,7 +37,9 @@ class Engine(Protocol):
     """Executes tasks on workers that it starts, replaces and stops.
 
     capacity: tasks it holds at once. collect: the next attempt that ends, None if none does within `patience` seconds;
-    an engine that executes it immediately need not ask. notes: how limits were enforced and what was not emulated.
+    an engine that executes it immediately need not ask. worker_events: since the last call. elapsed: seconds since the
+    start of the job, on the clock of the workers. stop: shutdown() is called only at a normal end, as on the service.
+    notes: how limits were enforced and what was not emulated.
     """
 
     capacity: int
@@ -71,10 +68,14 @@ class Observer(Protocol):
 class PersistentEngine(Engine, Protocol):
     """An engine with persistent workers, for a ProbeSession and probe_startup.
 
-    survives_faults: whether a worker survives an injected fault that would have ended it. probe_limit: seconds of real
-    time for run(). acquire, release: start using this process, and restore it between two questions. select_worker: the
-    slot for the next task, None for round robin. observer: an importable class; `observed` has its result for each
-    worker that was started. call_in_worker: the result of an importable function in the process of a worker.
+    survives_faults: whether a worker survives an injected fault that would have ended it: another init() could take a
+    minute. probe_limit: seconds of real time for run(). workers_made: starts of workers, including failed ones.
+    acquire, release: start using this process, and restore it for the host between two questions; workers stay alive.
+    quiet: suppresses warnings of workers that start from now on. assign: gives the workers another job or question.
+    start_worker: tries once: import, run() found, init(). observer: an importable class; `observed` has its result for
+    each worker that was started. select_worker: the slot for the next task, None for round robin. discard_worker: ends
+    it, without shutdown(). call_in_worker: the result of an importable function in its process; RuntimeError if that
+    fails.
     """
 
     survives_faults: bool

@@ -1,4 +1,4 @@
-"""Interrupts a script on the main thread when its time is up, without losing other alarms.
+"""Calls of the script in this process: how they are interrupted when their time is up, and the thread they run on.
 
 A process has one real-time timer, and pytest-timeout has usually set it. During a job, the guard sets the earlier of
 the two deadlines, calls the outer handler when that is due, and restores handler and remaining time. If a script cannot
@@ -8,24 +8,22 @@ be interrupted (another thread, Windows), the attempt is judged when it returns;
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
-from pytest_parallelrun.emulator.sandbox.process_exit import TERMINATIONS
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic, running_under
+from pytest_parallelrun.emulator.sandbox.process_exit import TERMINATIONS, end_forked_child
 
 _T = TypeVar("_T")
 
 _ENGINE = (__name__, f"{__package__}.inprocess")
-_AROUND_CALLS = ("_attempt", "_guarded_run", "_guarded", "begin", "end", "_arm", "__exit__")
+_AROUND_CALLS = ("_attempt", "_guarded_run", "_guarded", "_guarded_call", "begin", "end", "_arm", "__exit__")
 _BETWEEN_CALLS = 0.001
 """Seconds until an alarm that arrived between two calls of the script is checked again."""
 
@@ -76,7 +74,7 @@ class TimeoutGuard:
         self._alarm_handler = self._on_alarm
         self._interrupt_handler = self._on_interrupt
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> TimeoutGuard:
         if not hasattr(signal, "setitimer"):
             return self
         remaining, self._outer_interval = _signal.getitimer(signal.ITIMER_REAL)
@@ -230,3 +228,60 @@ def _in_debugger(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+_PATIENCE = 1.0
+"""Seconds for an abandoned call to end."""
+_Task = tuple[Callable[..., object], tuple[object, ...]]
+
+
+class ScriptThread:
+    """Calls functions on one thread, as the service was seen to do (setting thread="worker"); the caller waits.
+
+    on_interrupt: called with exceptions raised in the waiting thread, which the script did not cause.
+    """
+
+    def __init__(self, clock: WorkerClock, on_interrupt: Callable[[BaseException], None]) -> None:
+        self._clock = clock
+        self._on_interrupt = on_interrupt
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[object, BaseException | None]] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="parallelrun-script", daemon=True)
+
+    def __enter__(self) -> ScriptThread:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._tasks.put(None)
+        # A script that hangs keeps its thread; it is a daemon and ends with the process.
+        self._thread.join(timeout=_PATIENCE)
+
+    def call(self, function: Callable[..., object], *arguments: object) -> object:
+        """Returns or raises what the function does on its thread."""
+        self._tasks.put((function, arguments))
+        try:
+            value, error = self._results.get()
+        except BaseException as interrupt:
+            self._on_interrupt(interrupt)
+            # An import changes the folder and modules of the process, which must not happen after they were restored.
+            with suppress(queue.Empty):
+                self._results.get(timeout=_PATIENCE)
+            raise
+        if error is not None:
+            raise error
+        return value
+
+    def _work(self) -> None:
+        process = os.getpid()
+        with running_under(self._clock):
+            while (task := self._tasks.get()) is not None:
+                function, arguments = task
+                try:
+                    answer: tuple[object, BaseException | None] = (function(*arguments), None)
+                except BaseException as error:
+                    answer = (None, error)
+                if os.getpid() != process:
+                    end_forked_child(answer[1])
+                self._results.put(answer)
+                del task, function, arguments, answer

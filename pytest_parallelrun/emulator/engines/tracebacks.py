@@ -10,12 +10,8 @@ import traceback
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Frame
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import Phase
+from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Frame, Phase
 
 _OUR_PACKAGE = str(Path(__file__).parents[2])
 _NOBODYS = ("<frozen ", "<string>")

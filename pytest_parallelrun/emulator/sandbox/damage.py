@@ -12,13 +12,8 @@ from collections.abc import Callable
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 _OS = {(owner, name): value for owner in (os, os.path) for name, value in vars(owner).items() if callable(value)}
 _LOOKED_AT = (
@@ -37,7 +32,7 @@ _NEEDED = frozenset({"builtins", "os", "sys", "threading", "time", "warnings", _
 class Damage:
     """A context manager around a job; `mend` is to be called whenever the script has given control back."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Damage:
         self._table, self._modules = sys.modules, sys.modules.copy()
         # The first three, and files that pytest has put in place of them, are put back elsewhere.
         files = {number: _file_of(number) for number in _descriptors() if number > 2}

@@ -215,7 +215,6 @@ class Interpreter:
         self._of_workers: Sequence[Any] | None = None
 
     def take_over(self) -> None:
-        """From the host to the workers."""
         _known.update({name: sys.modules[name] for name in _modules if name in sys.modules})
         self._of_host = _read_all()
         self._fault_handler = {
@@ -233,7 +232,6 @@ class Interpreter:
             _known["decimal"].setcontext(_known["decimal"].DefaultContext)
 
     def give_back(self) -> None:
-        """From the workers to the host."""
         for name, function in self._fault_handler.items():
             setattr(faulthandler, name, function)
         self._policy: Any = getattr(_loaded("asyncio.events"), "_event_loop_policy", None)

@@ -1,4 +1,4 @@
-"""Ends of processes: a worker that exits must not end the test run, nor leave children to it."""
+"""Ends of processes: a worker that exits must not end the test run, nor leave children, threads or files to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,13 +19,18 @@ import psutil
 
 from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.process_tree import Traces, descendants, is_of_python, kill, left_by, names_of
+from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
-from pytest_parallelrun.emulator.worker.process_resources import report_fork
+from pytest_parallelrun.emulator.worker.process_resources import (
+    close_files_left,
+    files_left,
+    open_descriptors,
+    report_fork,
+)
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
-
-    from typing_extensions import Self
 
     # Its priority, and the number in the order of registration.
     _FinalizerKey = tuple[int | None, int]
@@ -177,7 +182,7 @@ class ScriptProcesses:
         self._found: set[psutil.Process] = set()
         self._any = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ScriptProcesses:
         self._outer = _active[0] if _active else None
         self._children_before, self._finalizers_before = set(_children()), set(_finalizers())
         _watch_starts()
@@ -215,7 +220,6 @@ class ScriptProcesses:
         _active[:] = [self]
 
     def give_back(self) -> None:
-        """And now the host's."""
         _active.clear()
         if self._before is not None:
             with unwatched():
@@ -230,7 +234,6 @@ class ScriptProcesses:
                 self._before = set(descendants(self._me))
 
     def forked(self) -> None:  # pragma: no cover - in a forked child
-        """This is a child."""
         report_fork(self._traces.forked)
 
 
@@ -324,3 +327,47 @@ def apply_start_method(method: str | None) -> None:
     """A script may set it once in a process, and every worker is one."""
     if start_method() != method:
         sys.modules["multiprocessing"].set_start_method(method, force=True)
+
+
+_MAX_LEFT_NAMED = 5
+
+
+class Leftovers:
+    """Those of a job in this process, which had threads and files before."""
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        self._plan = plan
+        self._threads = set(threading.enumerate())
+        self._open = open_descriptors()
+        self._left: list[str] = []
+        self.processes: Sequence[str] = ()
+        """Names of those that were killed."""
+
+    def look(self) -> None:
+        """Remembers the files that are open while the script is there, whose modules hold them."""
+        logs, appended = self._plan.log_folder, self._plan.appended
+        left = files_left(self._open, {None if appended is None else str(appended)})
+        self._left = [path for path in left if not Path(path).is_relative_to(logs)]
+
+    def close(self, processes: Sequence[str]) -> None:
+        """Closes what is still open after the script is gone. processes: names of those that were killed."""
+        self.processes = processes
+        if self.processes or open_descriptors() - self._open:
+            close_files_left()
+
+    def notes(self) -> Iterator[str]:
+        left = [thread.name for thread in threading.enumerate() if thread not in self._threads]
+        return left_behind(processes=self.processes, threads=left, files=self._left)
+
+
+def left_behind(
+    *, processes: Sequence[str] = (), threads: Sequence[str] = (), files: Sequence[str] = ()
+) -> Iterator[str]:
+    """A line each of what a script left, by the names of these."""
+    for names, noun, state in (
+        (processes, "process", "running, killed at the end of the job"),
+        (threads, "thread", "running"),
+        (files, "file", "open"),
+    ):
+        if names:
+            yield f"the script left {count_text(len(names), noun)} {state}: {', '.join(names[:_MAX_LEFT_NAMED])}"

@@ -128,7 +128,6 @@ class Registrations:
                 (KEPT.last if behind else KEPT.first).append(finder)
 
     def give_back(self) -> None:
-        """From the workers to the host."""
         sys.meta_path, sys.path_hooks = self.meta_path, self._path_hooks
         self._hooks = list(sys.path_hooks)
         KEPT.hooks += [hook for hook in self._hooks if self._is_new(hook, self._host_hooks, KEPT.hooks)]

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TextIO
 
-from pytest_parallelrun.emulator.entry import EntryFile, import_entry
+from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.process_tree import MARK
 from pytest_parallelrun.emulator.sandbox.interpreter import Interpreter
 from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
@@ -39,14 +39,12 @@ from pytest_parallelrun.emulator.sandbox.streams import OutputTail, WorkerStream
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.service.mlflow_tracking import MLflowState, exchange_state, tracking_environment
 from pytest_parallelrun.emulator.service.stand_ins import StandIns
-from pytest_parallelrun.emulator.worker.process_name import MAIN_PROCESS, ProcessNamer, name_process, process_name
-from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
+from pytest_parallelrun.emulator.worker.process_resources import MAIN_PROCESS, ProcessNamer, name_process, process_name
+from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of, import_script
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from _typeshed.importlib import MetaPathFinderProtocol
-    from typing_extensions import Self
-
 
 _ANY_ROOT = code_root_at(Path(os.sep))
 """For objects, whose code has no folder."""
@@ -111,7 +109,7 @@ class Sandbox:
         self._started: list[Worker] = []
         self._hidden: dict[str, ModuleType] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Sandbox:
         self._stack = ExitStack()
         self._host_modules = sys.modules.copy()
         self._host_names: Container[str] = self._host_modules
@@ -178,7 +176,7 @@ class Sandbox:
             time.tzset()
         seed_from_system()
         entry = self._plan.entry
-        worker.script = import_entry(entry) if isinstance(entry, EntryFile) else entry.target
+        worker.script = import_script(*entry.script) if isinstance(entry, EntryFile) else entry.target
 
     def switch(self, worker: Worker) -> None:
         """Makes `worker`, which is not active, the active one."""

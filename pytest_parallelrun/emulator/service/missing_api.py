@@ -11,10 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from typing import ClassVar, NamedTuple, NoReturn
 
 SIDE_INPUTS = 'Give side inputs to the script as program arguments: --parallelrun-args="--lookup PATH".'
 
@@ -27,17 +24,18 @@ class StandInGap(NamedTuple):
 
 
 class GapWatch:
-    """Calls a listener for each gap inside the context.
+    """Calls a listener for each gap inside the context, once: run() may cause it a million times.
 
     Gaps in forked children come through a pipe, and `collect()` reports them.
     """
 
     def __init__(self, listener: Callable[[StandInGap], None]) -> None:
         self._listener = listener
+        self._seen: set[StandInGap] = set()
         self._process = os.getpid()
         self._pipe: tuple[FileIO, ...] = ()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> GapWatch:
         if hasattr(os, "fork"):
             ends = os.pipe()
             for end in ends:
@@ -58,7 +56,7 @@ class GapWatch:
     def met(self, gap: StandInGap) -> None:
         """Called for each gap, in the process where it happened."""
         if os.getpid() == self._process:
-            self._listener(gap)
+            self._report(gap)
         elif self._pipe:
             with suppress(OSError):
                 self._pipe[1].write(json.dumps(gap).encode() + b"\n")
@@ -71,7 +69,12 @@ class GapWatch:
                 data += part
         for line in data.splitlines():
             with suppress(ValueError, TypeError):
-                self._listener(StandInGap(*json.loads(line)))
+                self._report(StandInGap(*json.loads(line)))
+
+    def _report(self, gap: StandInGap) -> None:
+        if gap not in self._seen:
+            self._seen.add(gap)
+            self._listener(gap)
 
 
 _WATCHES: list[GapWatch] = []

@@ -15,12 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 STORES = "mlflow"
 """The folder of the stores in that of a job."""
@@ -114,7 +112,6 @@ def exchange_state(state: MLflowState) -> MLflowState:
 
 
 def _fresh(value: Any) -> Any:
-    """The value in a new process."""
     if hasattr(value, "default_factory"):
         # A variable with a value in each thread.
         return type(value)(value.default_factory)

@@ -57,22 +57,12 @@ def _compiled(file: str) -> CodeType:
 
 
 _STANDINS = Path(__file__).parent / "standins"
-
 _FILES = {
-    "azureml": "azureml/__init__.py",
-    "azureml.core": "azureml/core/__init__.py",
-    "azureml.core.dataset": "azureml/core/dataset.py",
-    "azureml.core.datastore": "azureml/core/datastore.py",
-    "azureml.core.experiment": "azureml/core/experiment.py",
-    "azureml.core.keyvault": "azureml/core/keyvault.py",
-    "azureml.core.model": "azureml/core/model.py",
-    "azureml.core.run": "azureml/core/run.py",
-    "azureml.core.workspace": "azureml/core/workspace.py",
-    "azureml.exceptions": "azureml/exceptions.py",
-    "azureml_user": "azureml_user/__init__.py",
-    "azureml_user.parallel_run": "azureml_user/parallel_run.py",
-    "entry_script": "entry_script.py",
+    ".".join(file.relative_to(_STANDINS).with_suffix("").parts).removesuffix(".__init__"): str(file)
+    for file in _STANDINS.rglob("*.py")
+    if file.parent != _STANDINS or file.stem != "__init__"
 }
+"""By the Azure name of the module."""
 INSTALLED_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 """Part of the path of an installed package."""
 
@@ -145,7 +135,7 @@ class StandIns(MetaPathFinder):
         ]
 
     def _spec(self, name: str) -> ModuleSpec:
-        file = str(_STANDINS / _FILES[name])
+        file = _FILES[name]
         spec = ModuleSpec(name, StandInLoader(name, file, self._worker_info, self._loaded), origin=file)
         spec.has_location = True
         if file.endswith("__init__.py"):

@@ -15,7 +15,7 @@ class WorkerInfo:
     agent_name: "process000" and on. output_dir: what AZUREML_BI_OUTPUT_PATH names, None where it is not set.
     working_dir: where the driver was started, the code root. entry_dir: folder of the entry script.
     log_dir: the worker's logs/user/entry_script_log/<node>, which need not exist. logging_level: a name of
-    the logging module, in any case. models: path on disk by name. arguments: sys.argv[1:].
+    the logging module, in any case. models: path on disk by name.
     """
 
     agent_name: str
@@ -25,7 +25,6 @@ class WorkerInfo:
     log_dir: Path
     logging_level: str
     models: Mapping[str, Path]
-    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,23 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-from pytest_parallelrun.emulator.splitting.input_paths import InputLocation, files_among, format_of, is_mltable, locate
+from pytest_parallelrun.emulator.splitting.input_paths import (
+    Format,
+    InputLocation,
+    files_among,
+    format_of,
+    is_mltable,
+    locate,
+)
 from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
 from pytest_parallelrun.emulator.splitting.mltable import open_mltable
 from pytest_parallelrun.emulator.splitting.model import (
-    InputKind,
-    LoadError,
-    MiniBatch,
-    PrebuiltInput,
-    SplitSettings,
+    MultiInput,
+    Source,
     Splitter,
     TableSplitter,
     refuse_rows,
 )
-from pytest_parallelrun.emulator.splitting.multi_input import MultiInput
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
 from pytest_parallelrun.emulator.splitting.partitions import (
     CHUNK_BYTES,
@@ -37,21 +41,8 @@ from pytest_parallelrun.emulator.splitting.partitions import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.emulator.splitting.input_paths import Format
-    from pytest_parallelrun.emulator.splitting.model import Source
 
-__all__ = [
-    "InputKind",
-    "LoadError",
-    "MiniBatch",
-    "PrebuiltInput",
-    "SplitSettings",
-    "Splitter",
-    "open_input",
-]
-
-
-def open_input(source: Source, settings: SplitSettings, *, base: Path | None = None) -> Splitter:
+def open_input(source: Source, settings: JobSettings, *, base: Path | None = None) -> Splitter:
     """The splitter of an input.
 
     source: a DataFrame; an opened input; the path of a folder, a glob or a file; or a list of such paths, which keeps
@@ -106,7 +97,7 @@ def _inputs_of_v1(paths: Sequence[str], locations: dict[str, InputLocation]) -> 
 class _Opening:
     """Opens one input of located paths; those that are not in `locations` are in `known`, and files."""
 
-    def __init__(self, locations: dict[str, InputLocation], known: frozenset[str], settings: SplitSettings) -> None:
+    def __init__(self, locations: dict[str, InputLocation], known: frozenset[str], settings: JobSettings) -> None:
         self._locations = locations
         self._known = known
         self._settings = settings
@@ -179,7 +170,6 @@ class _Opening:
 
 
 def is_opened(source: Source) -> TypeGuard[Splitter]:
-    """Whether it is an opened input."""
     return hasattr(source, "mini_batches")
 
 

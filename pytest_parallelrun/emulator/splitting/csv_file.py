@@ -10,16 +10,13 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 from pytest_parallelrun.emulator.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     import pandas as pd
 
 T = TypeVar("T")
@@ -41,12 +38,6 @@ BLOCK = 4 << 20
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
-LONG = 4096
-"""Bytes from which on quotes are counted instead of read one by one."""
-
-_QUOTE = ord('"')
-_OUTSIDE, _IRREGULAR = -1, -2
-
 _TERMINATOR = re.compile(rb"\r\n|\r|\n")
 
 
@@ -65,7 +56,6 @@ class RecordGrammar:
     """The shape of records for one delimiter, a single byte."""
 
     def __init__(self, delimiter: bytes) -> None:
-        self._delimiter = delimiter
         # It cannot fail once it began, so that it never backtracks into a shorter field. A match that ends
         # with the data is unfinished: the next byte could be the second quote of a pair.
         self._quoted = re.compile(
@@ -98,42 +88,11 @@ class RecordGrammar:
         return len(data) if final else None
 
     def _skip_quoted(self, data: bytes, position: int, stop: int) -> int:
-        """`stop` or a bit more, or the end of the quoted field around it. `position` is outside quotes."""
-        if stop - position >= LONG and data.find(b'"', position, stop) >= 0:
-            while stop < len(data) and data[stop - 1] == data[stop] == _QUOTE:
-                # Do not separate a pair of quotes.
-                stop += 1
-            opened = self._last_opened(data, position, stop)
-            if opened == _OUTSIDE:
-                return stop
-            if opened != _IRREGULAR:
-                position = opened
+        """`stop`, or the end of the quoted field around it. `position` is outside quotes."""
         while (quote := data.find(b'"', position, stop)) >= 0:
             field = self._quoted.match(data, quote)
             position = field.end() if field else quote + 1
         return max(position, stop)
-
-    def _last_opened(self, data: bytes, start: int, stop: int) -> int:
-        """Start of the quoted field around `stop`; _OUTSIDE, or _IRREGULAR if counting does not work.
-
-        Every other quote opens a field or is the second of a pair, if no field has a quote in its middle.
-        """
-        import numpy as np
-
-        signs = np.frombuffer(data, dtype=np.uint8)
-        quotes = np.flatnonzero(signs[start:stop] == _QUOTE) + start
-        opening = quotes[::2]
-        second = np.zeros(len(opening), dtype=bool)
-        second[1:] = np.diff(quotes)[1::2] == 1
-        # Before the first sign there is none; what stands in for it ends a field.
-        first = opening == 0
-        ends_field = np.zeros(256, dtype=bool)
-        ends_field[list(b"\r\n" + self._delimiter)] = True
-        if not (second | first | ends_field[signs[opening - 1]]).all():
-            return _IRREGULAR
-        if len(quotes) % 2 == 0:
-            return _OUTSIDE
-        return int(opening[~second][-1])
 
 
 class RecordReader:
@@ -303,7 +262,6 @@ class CsvFile:
         return self.parse_error(str(error))
 
     def parse_error(self, message: str) -> InputError:
-        """The error of a file that cannot be parsed."""
         reason = message.strip().removeprefix("Error tokenizing data. C error: ").rstrip(".")
         return InputError(
             f"input '{self.path}' cannot be parsed: {reason}. It is read with "

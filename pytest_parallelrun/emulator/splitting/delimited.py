@@ -18,10 +18,11 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.csv_file import ColumnType, CsvFile
 from pytest_parallelrun.emulator.splitting.model import (
     Form,
-    InputKind,
     ItemName,
     LoadError,
     MiniBatch,
+    Partition,
+    TableSplitter,
     check_unchanged,
     count_text,
     numbered,
@@ -31,8 +32,6 @@ from pytest_parallelrun.emulator.splitting.model import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from pytest_parallelrun.emulator.splitting.model import Partition
 
 INFERENCE_BYTES = 4 << 20
 """Bytes of a file that are read together to infer column types."""
@@ -51,7 +50,7 @@ class _Span(NamedTuple):
     first_row: int
 
 
-class CsvSplitter:
+class CsvSplitter(TableSplitter):
     """Hands over DataFrames with an index from 0, and the same columns in all of them.
 
     Columns are taken by name: they are those of all files, in the order in which they come first, and null where a file
@@ -68,10 +67,7 @@ class CsvSplitter:
     Raises InputError for a file that cannot be read or parsed, EmptyInputError where no file has a row.
     """
 
-    kind: InputKind = "tabular"
     form: Form = "delimited"
-    total_mini_batches: int | None = None
-    total_items: int | None = None
 
     def __init__(
         self,
@@ -85,7 +81,6 @@ class CsvSplitter:
         if not delimiter.isascii():
             raise InputError(f"delimiter={delimiter!r}: pandas' CSV parser takes ASCII characters only.")
         self._size = bytes_per_mini_batch
-        self._label = label
         opened = (
             CsvFile.open(path, name, encoding=encoding, delimiter=_delimiter_of(path, delimiter))
             for path, name in paths
@@ -96,7 +91,11 @@ class CsvSplitter:
             raise EmptyInputError(f"input {label}: there is not a single row of data in it.")
         self._types = inference.types
         self._rows = inference.rows if inference.complete else None
-        self.columns: Sequence[str] = list(self._types)
+        self.columns = list(self._types)
+        self.title = f"the table {label}"
+        rows = "a table" if self._rows is None else count_text(self._rows, "row")
+        partly = f" (types of columns from its first {EXACT_BYTES >> 20} MB)" if self._rows is None else ""
+        self.content = f"{rows} in {count_text(len(self._files), 'file')} {label}{partly}"
         self._parsed: tuple[_Span, pd.DataFrame] | None = None
 
     def mini_batches(self) -> Iterator[MiniBatch]:
@@ -127,19 +126,6 @@ class CsvSplitter:
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         return cast("_Span", mini_batch.position).file.name
-
-    @property
-    def title(self) -> str:
-        return f"the table {self._label}"
-
-    @property
-    def content(self) -> str:
-        rows = "a table" if self._rows is None else count_text(self._rows, "row")
-        partly = f" (types of columns from its first {EXACT_BYTES >> 20} MB)" if self._rows is None else ""
-        return f"{rows} in {count_text(len(self._files), 'file')} {self._label}{partly}"
-
-    def describe(self) -> str:
-        return f"{self.content}, {count_text(self._size, 'byte')} a mini-batch"
 
     def _spans(self) -> Iterator[tuple[_Span, pd.DataFrame]]:
         for file in self._files:

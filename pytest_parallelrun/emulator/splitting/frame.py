@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.emulator.errors import EmptyInputError
 from pytest_parallelrun.emulator.splitting.model import (
     Form,
-    InputKind,
     ItemName,
     MiniBatch,
+    TableSplitter,
     count_text,
     numbered,
     row_names,
@@ -24,23 +24,23 @@ BLOCK_ROWS = 1_000
 """Rows that are written as CSV together to be measured."""
 
 
-class FrameSplitter:
+class FrameSplitter(TableSplitter):
     """Returns deep copies of the rows, with an index from 0 and the types of the DataFrame.
 
     Rows are added until the UTF-8 bytes of their CSV lines reach `bytes_per_mini_batch`; header and index do not count.
     EmptyInputError for a DataFrame without rows.
     """
 
-    kind: InputKind = "tabular"
     form: Form = "frame"
-    total_mini_batches: int | None = None
-    total_items: int | None = None
+    title = "the DataFrame"
 
     def __init__(self, frame: pd.DataFrame, bytes_per_mini_batch: int) -> None:
         if not len(frame):
             raise EmptyInputError("input: the DataFrame has no rows.")
         self._frame = frame
         self._size = bytes_per_mini_batch
+        self.columns = [str(name) for name in frame.columns]
+        self.content = f"{count_text(len(frame), 'row')} of a DataFrame"
         self._nested = _nested_columns(frame)
 
     def mini_batches(self) -> Iterator[MiniBatch]:
@@ -53,21 +53,6 @@ class FrameSplitter:
             if total >= self._size or row == len(self._frame):
                 yield row - first
                 first, total = row, 0
-
-    @property
-    def columns(self) -> Sequence[str]:
-        return [str(name) for name in self._frame.columns]
-
-    @property
-    def title(self) -> str:
-        return "the DataFrame"
-
-    @property
-    def content(self) -> str:
-        return f"{count_text(len(self._frame), 'row')} of a DataFrame"
-
-    def path_of(self, mini_batch: MiniBatch) -> str:
-        return ""
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         import pandas as pd
@@ -83,9 +68,6 @@ class FrameSplitter:
 
     def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
         return row_names("", mini_batch.first_item, mini_batch.size)
-
-    def describe(self) -> str:
-        return f"{self.content}, {count_text(self._size, 'byte')} a mini-batch"
 
     def _line_lengths(self) -> Iterator[int]:
         for start in range(0, len(self._frame), BLOCK_ROWS):

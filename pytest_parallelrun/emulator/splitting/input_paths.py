@@ -15,13 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from operator import methodcaller
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pytest_parallelrun.emulator.errors import InputError, special_file
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.model import SplitSettings
-
+from pytest_parallelrun.emulator.settings import JobSettings
 
 MLTABLE = "MLTable"
 
@@ -209,13 +206,13 @@ def _missing_hint(path: str) -> str:
     return f": there is no '{name}' in '{parent}'.{ending}"
 
 
-def is_mltable(location: InputLocation, settings: SplitSettings) -> bool:
+def is_mltable(location: InputLocation, settings: JobSettings) -> bool:
     """Whether a given path is a folder with an MLTable file, and not used as plain files."""
     return location.form == "folder" and MLTABLE in location.names and settings.input_type is None
 
 
 def format_of(
-    paths: Sequence[str], locations: Mapping[str, InputLocation], settings: SplitSettings, *, listed: bool
+    paths: Sequence[str], locations: Mapping[str, InputLocation], settings: JobSettings, *, listed: bool
 ) -> Format:
     """The kind of the given paths. Those that are not in `locations` are known to be files.
 

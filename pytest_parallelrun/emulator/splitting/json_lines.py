@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.input_paths import COMPRESSED
@@ -17,15 +17,13 @@ from pytest_parallelrun.emulator.splitting.model import (
     ItemName,
     LoadError,
     MiniBatch,
+    Partition,
     check_unchanged,
     count_text,
     numbered,
     read_range,
     row_names,
 )
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.model import Partition
 
 UTF8_BOM = b"\xef\xbb\xbf"
 

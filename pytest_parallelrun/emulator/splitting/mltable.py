@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.guarded_yaml import read_guarded
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, REMOTE, files_below, refuse_remote
 from pytest_parallelrun.emulator.splitting.model import (
-    Form,
-    InputKind,
     ItemName,
     LoadError,
     MiniBatch,
+    Partition,
+    Splitter,
+    TableSplitter,
     check_unchanged,
     count_text,
     numbered,
@@ -47,8 +49,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from mltable import MLTable
 
-    from pytest_parallelrun.emulator.splitting.model import Partition, SplitSettings, Splitter
-
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class _UnreadableError(InputError):
     """What the reader itself refuses."""
 
 
-def open_mltable(folder: str, input_path: str, settings: SplitSettings) -> Splitter:
+def open_mltable(folder: str, input_path: str, settings: JobSettings) -> Splitter:
     """The splitter of a folder with an MLTable file.
 
     folder: absolute. input_path: as the user wrote it. InputError if the mltable package is missing, the file is wrong,
@@ -82,7 +82,7 @@ def open_mltable(folder: str, input_path: str, settings: SplitSettings) -> Split
         raise _missing_error(missing, input_path) from error
 
 
-def _opened(table: MLTable, folder: str, input_path: str, settings: SplitSettings) -> Splitter:
+def _opened(table: MLTable, folder: str, input_path: str, settings: JobSettings) -> Splitter:
     readers = _checked_readers(table, input_path)
     if not readers:
         return _files(table, folder, input_path, settings)
@@ -99,7 +99,7 @@ def _opened(table: MLTable, folder: str, input_path: str, settings: SplitSetting
     return _checked_values(PartitionedTable(chunks, settings.partition_keys), settings.partition_keys, input_path)
 
 
-class MLTableSplitter:
+class MLTableSplitter(TableSplitter):
     """Returns the partitions of the reader as DataFrames with an index from 0.
 
     bytes_per_mini_batch: the size at which the reader cuts, None if it decides itself.
@@ -107,20 +107,17 @@ class MLTableSplitter:
     there.
     """
 
-    kind: InputKind = "tabular"
-    total_mini_batches: int | None = None
-    total_items: int | None = None
-
     def __init__(self, table: MLTable, bytes_per_mini_batch: int | None, input_path: str) -> None:
         self._input_path = input_path
-        self.form: Form = "mltable_row_groups" if bytes_per_mini_batch is None else "mltable"
-        self._size = bytes_per_mini_batch
-        size = bytes_per_mini_batch
-        self._table = table if size is None else _call_reader(input_path, lambda: _cut_at(table, size))
+        self.form = "mltable_row_groups" if bytes_per_mini_batch is None else "mltable"
+        self.title = f"the MLTable '{input_path}'"
+        self.content = f"the table of {self.title}"
+        self._size = size = bytes_per_mini_batch or 0
+        self._table = table if not size else _call_reader(input_path, lambda: _cut_at(table, size))
         self._count = _call_reader(input_path, lambda: int(self._table.get_partition_count()))
         self._parsed: dict[int, pd.DataFrame] = {}
         self._rows: dict[int, int] = {}
-        self.columns: Sequence[str] = self._first_columns()
+        self.columns = self._first_columns()
 
     def _first_columns(self) -> list[str]:
         """Of the first readable partition with rows. LoadError if there is none."""
@@ -164,19 +161,8 @@ class MLTableSplitter:
     def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
         return row_names(self._input_path, mini_batch.first_item, mini_batch.size)
 
-    def path_of(self, mini_batch: MiniBatch) -> str:
-        return ""
-
-    @property
-    def title(self) -> str:
-        return f"the MLTable '{self._input_path}'"
-
-    @property
-    def content(self) -> str:
-        return f"the table of {self.title}"
-
     def describe(self) -> str:
-        size = "" if self._size is None else f"{count_text(self._size, 'byte')} a mini-batch, "
+        size = f"{count_text(self._size, 'byte')} a mini-batch, " if self._size else ""
         return f"{self.content}, {size}{count_text(self._count, 'partition')} of its reader"
 
     def _partition(self, number: int) -> pd.DataFrame:
@@ -330,7 +316,7 @@ def files_of(folder: str, input_path: str) -> tuple[str, list[str]] | None:
     return None if _checked_readers(table, input_path) else _located(table, folder, input_path)[:2]
 
 
-def _files(table: MLTable, folder: str, input_path: str, settings: SplitSettings) -> Splitter:
+def _files(table: MLTable, folder: str, input_path: str, settings: JobSettings) -> Splitter:
     import pandas as pd
 
     keys = settings.partition_keys

@@ -1,31 +1,31 @@
-"""The interface of splitters: an input is split into mini-batches, lazily and any number of times."""
+"""The interface of splitters: an input is split into mini-batches, lazily and any number of times.
+
+And the inputs that are made of others: of given mini-batches, of several inputs, of a part of one.
+"""
 
 from __future__ import annotations
 
 import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, overload
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast, overload
 
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     import pandas as pd
-    from typing_extensions import Self
 
-    from pytest_parallelrun.emulator.rules import Rules
-    from pytest_parallelrun.emulator.settings import JobSettings
+Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | Splitter"
+"""An input: the path of a folder, glob or file, a list of these, a DataFrame, or what is opened already."""
 
-    Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | Splitter"
-    """An input: the path of a folder, glob or file, a list of these, a DataFrame, or what is opened already."""
+Payload: TypeAlias = "Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]"
+"""The content of a mini-batch: file paths, rows of a table, or JSON objects, one for each line."""
 
-    Payload: TypeAlias = Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]
-    """The content of a mini-batch: file paths, rows of a table, or JSON objects, one for each line."""
+Partition = tuple[tuple[str, str], ...]
+"""Key and value of each partition key, in the order of the setting `partition_keys`."""
 
-    Partition: TypeAlias = tuple[tuple[str, str], ...]
-    """Key and value of each partition key, in the order of the setting `partition_keys`."""
+T_co = TypeVar("T_co", covariant=True)
 
 InputKind = Literal["files", "tabular", "records"]
 """The argument of run(): a list of paths, a DataFrame, or a list of dicts (JSON lines)."""
@@ -64,7 +64,7 @@ class ItemName(str):
     file: str
     row: int | None
 
-    def __new__(cls, file: str, row: int | None = None) -> Self:
+    def __new__(cls, file: str, row: int | None = None) -> ItemName:
         of_file = f" of {file}" if file else ""
         name = super().__new__(cls, file if row is None else f"row {row}{of_file}")
         name.file, name.row = file, row
@@ -100,63 +100,73 @@ class Splitter(Protocol):
 
 
 class TableSplitter(Splitter, Protocol):
-    """A table, whose rows can be partitioned by its columns or by their folders."""
+    """Base of tables, whose rows can be partitioned by their columns or by their folders.
 
-    @property
-    def columns(self) -> Sequence[str]:
-        """Names of its columns."""
-        ...
+    columns: their names. title: its name in messages, such as "the table 'sales.csv'". content: as text, without the
+    size of a mini-batch, such as "1,210 rows in 1 file 'data.csv'".
+    """
 
-    @property
-    def title(self) -> str:
-        """Its name in messages: "the table 'sales.csv'"."""
-        ...
+    kind: InputKind = "tabular"
+    total_mini_batches: int | None = None
+    total_items: int | None = None
+    columns: Sequence[str]
+    title: str
+    content: str
+    _size: int
 
-    @property
-    def content(self) -> str:
-        """As text, without the size of a mini-batch: "1,210 rows in 1 file 'data.csv'"."""
-        ...
+    def load(self, mini_batch: MiniBatch) -> pd.DataFrame: ...
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         """The file of all rows of a mini-batch, relative to the input; "" if there is none."""
-        ...
+        return ""
 
-    def load(self, mini_batch: MiniBatch) -> pd.DataFrame: ...
+    def describe(self) -> str:
+        return f"{self.content}, {count_text(self._size, 'byte')} a mini-batch"
 
 
 def count_text(count: int, noun: str) -> str:
     """Such as "1 file" or "1,210 files"."""
-    plural = noun + ("es" if noun.endswith("ch") else "s")
+    plural = noun + ("es" if noun.endswith(("ch", "ss")) else "s")
     return f"{count:,} {noun if count == 1 else plural}"
 
 
-class ItemNames(Sequence[ItemName]):
-    """The names of a mini-batch, each made when it is asked for: a mini-batch of 1 MB has 30,000 rows.
+class LazySequence(Sequence[T_co]):
+    """A sequence whose elements are made by `_made` when they are asked for. Equal to any sequence of equal ones."""
 
-    Equal to any sequence of equal names.
-    """
+    noun = "items"
 
-    def __init__(self, count: int, name_of: Callable[[int], ItemName]) -> None:
-        self._positions = range(count)
-        self._name_of = name_of
-
-    def __len__(self) -> int:
-        return len(self._positions)
+    def _made(self, index: int) -> T_co:
+        raise NotImplementedError
 
     @overload
-    def __getitem__(self, index: int) -> ItemName: ...
+    def __getitem__(self, index: int) -> T_co: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[ItemName]: ...
-    def __getitem__(self, index: int | slice) -> ItemName | Sequence[ItemName]:
-        if isinstance(index, slice):
-            return tuple(map(self._name_of, self._positions[index]))
-        return self._name_of(self._positions[index])
+    def __getitem__(self, index: slice) -> Sequence[T_co]: ...
+    def __getitem__(self, index: int | slice) -> T_co | Sequence[T_co]:
+        if isinstance(index, int) and not -len(self) <= index < len(self):
+            raise IndexError(f"there are {len(self)} {self.noun}, from 0")
+        chosen = range(len(self))[index]
+        return self._made(chosen) if isinstance(chosen, int) else tuple(map(self._made, chosen))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+class ItemNames(LazySequence[ItemName]):
+    """The names of a mini-batch: one of 1 MB has 30,000 rows."""
+
+    def __init__(self, count: int, name_of: Callable[[int], ItemName]) -> None:
+        self._count = count
+        self._name_of = name_of
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _made(self, index: int) -> ItemName:
+        return self._name_of(index)
 
 
 def row_names(file: str, first: int, count: int) -> Sequence[ItemName]:
@@ -228,29 +238,6 @@ class PrebuiltInput:
         return f"{len(self._payloads)} given mini-batches"
 
 
-class SplitSettings(Protocol):
-    """The settings that affect splitting."""
-
-    @property
-    def profile(self) -> str: ...
-    @property
-    def files_per_mini_batch(self) -> int: ...
-    @property
-    def bytes_per_mini_batch(self) -> int: ...
-    @property
-    def rules(self) -> Rules: ...
-    @property
-    def encoding(self) -> str: ...
-    @property
-    def delimiter(self) -> str: ...
-    @property
-    def partition_keys(self) -> tuple[str, ...]: ...
-    @property
-    def mini_batch_rows(self) -> int | None: ...
-    @property
-    def input_type(self) -> str | None: ...
-
-
 class Used(NamedTuple):
     """The settings of SETTINGS that have an effect on a form, and why the others have none."""
 
@@ -304,3 +291,78 @@ def split_notes(form: Form, settings: JobSettings) -> Iterator[str]:
     if names:
         verb = "has" if len(names) == 1 else "have"
         yield f"{' and '.join(names)} {verb} no effect on {USED[form].title}: {USED[form].why}"
+
+
+class MultiInput:
+    """The inputs of a v1 step: each is split separately, and no mini-batch has items of two of them.
+
+    Source: SDK reference of ParallelRunStep (`inputs`): all of one type, equivalent, in their order. InputError if they
+    are of different kinds.
+    """
+
+    kind: InputKind
+
+    def __init__(self, inputs: Sequence[Splitter]) -> None:
+        self._inputs = list(inputs)
+        self.kind = inputs[0].kind
+        # A setting that has an effect on one of them has an effect.
+        self.form = max((one.form for one in inputs), key=lambda form: len(USED[form].settings))
+        for other in inputs:
+            if other.kind != self.kind:
+                raise InputError(
+                    f"inputs of two kinds: {inputs[0].describe()}; {other.describe()}. All inputs of a v1 step are "
+                    "files, or all are tables."
+                )
+        self.total_mini_batches = _total([one.total_mini_batches for one in inputs])
+        self.total_items = _total([one.total_items for one in inputs])
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        return numbered(
+            (batch.size, (position, batch), batch.partition)
+            for position, one in enumerate(self._inputs)
+            for batch in one.mini_batches()
+        )
+
+    def load(self, mini_batch: MiniBatch) -> Payload:
+        one, batch = self._own(mini_batch)
+        return one.load(batch)
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        one, batch = self._own(mini_batch)
+        return one.item_names(batch)
+
+    def describe(self) -> str:
+        return f"{len(self._inputs)} inputs: {'; '.join(one.describe() for one in self._inputs)}"
+
+    def _own(self, mini_batch: MiniBatch) -> tuple[Splitter, MiniBatch]:
+        position, batch = cast("tuple[int, MiniBatch]", mini_batch.position)
+        return self._inputs[position], batch
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+class PartOfInput:
+    """Some mini-batches of an opened input as an input of their own."""
+
+    def __init__(self, whole: Splitter, mini_batches: Sequence[MiniBatch]) -> None:
+        self._whole = whole
+        self._chosen = mini_batches
+        self.kind = whole.kind
+        self.form = whole.form
+        self.total_mini_batches: int | None = len(mini_batches)
+        self.total_items: int | None = sum(batch.size for batch in mini_batches)
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        return numbered((batch.size, batch, batch.partition) for batch in self._chosen)
+
+    def load(self, mini_batch: MiniBatch) -> Payload:
+        return self._whole.load(cast("MiniBatch", mini_batch.position))
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        return self._whole.item_names(cast("MiniBatch", mini_batch.position))
+
+    def describe(self) -> str:
+        return f"{count_text(len(self._chosen), 'mini-batch')} of {self._whole.describe()}"

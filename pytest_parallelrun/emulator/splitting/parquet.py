@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.model import (
     Form,
-    InputKind,
     ItemName,
     LoadError,
     MiniBatch,
+    TableSplitter,
     check_unchanged,
     count_text,
     numbered,
@@ -50,7 +50,7 @@ class _Groups(NamedTuple):
     first_row: int
 
 
-class ParquetSplitter:
+class ParquetSplitter(TableSplitter):
     """Hands over DataFrames with an index from 0, and the same columns and types in all of them.
 
     Columns are taken by name, null where a file does not have one. Types are those of the schemas; where a column has a
@@ -64,14 +64,10 @@ class ParquetSplitter:
     EmptyInputError where no file has a row.
     """
 
-    kind: InputKind = "tabular"
     form: Form = "parquet"
-    total_mini_batches: int | None = None
-    total_items: int | None = None
 
     def __init__(self, paths: Iterable[tuple[str, str]], bytes_per_mini_batch: int, *, label: str) -> None:
         self._size = bytes_per_mini_batch
-        self._label = label
         self._files: list[_File] = []
         schemas: dict[str, pa.Schema] = {}
         nulls: set[str] = set()
@@ -87,10 +83,17 @@ class ParquetSplitter:
         self._nulls = nulls | {
             name for name in self._schema.names for schema in schemas.values() if name not in schema.names
         }
-        self._rows = sum(rows for file in self._files for rows, _ in file.groups)
-        if not self._rows:
+        rows = sum(rows for file in self._files for rows, _ in file.groups)
+        if not rows:
             raise EmptyInputError(f"input {label}: there is not a single row of data in it.")
-        self.columns: Sequence[str] = list(self._schema.names)
+        self.columns = list(self._schema.names)
+        self.title = f"the table {label}"
+        count = sum(len(file.groups) for file in self._files)
+        alone = " (a row group is never split, so no size makes more mini-batches of it)" if count == 1 else ""
+        self.content = (
+            f"{count_text(rows, 'row')} in {count_text(len(self._files), 'file')} {label}, "
+            f"{count_text(count, 'row group')}{alone}"
+        )
 
     def mini_batches(self) -> Iterator[MiniBatch]:
         return numbered((size, span, ()) for file in self._files for span, size in self._spans(file))
@@ -111,22 +114,6 @@ class ParquetSplitter:
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         return cast("_Groups", mini_batch.position).file.name
-
-    @property
-    def title(self) -> str:
-        return f"the table {self._label}"
-
-    @property
-    def content(self) -> str:
-        groups = sum(len(file.groups) for file in self._files)
-        alone = " (a row group is never split, so no size makes more mini-batches of it)" if groups == 1 else ""
-        return (
-            f"{count_text(self._rows, 'row')} in {count_text(len(self._files), 'file')} {self._label}, "
-            f"{count_text(groups, 'row group')}{alone}"
-        )
-
-    def describe(self) -> str:
-        return f"{self.content}, {count_text(self._size, 'byte')} a mini-batch"
 
     def _spans(self, file: _File) -> Iterator[tuple[_Groups, int]]:
         first = size = rows = before = 0

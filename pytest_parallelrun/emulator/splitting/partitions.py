@@ -17,6 +17,7 @@ from pytest_parallelrun.emulator.splitting.model import (
     ItemName,
     ItemNames,
     MiniBatch,
+    Partition,
     TableSplitter,
     count_text,
     numbered,
@@ -25,8 +26,6 @@ from pytest_parallelrun.emulator.splitting.model import (
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-    from pytest_parallelrun.emulator.splitting.model import Partition
 
 
 CHUNK_BYTES = 4 << 20

@@ -14,8 +14,8 @@ from time import perf_counter, sleep
 
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.worker import messages
-from pytest_parallelrun.emulator.worker.process_name import ProcessNamer
 from pytest_parallelrun.emulator.worker.process_resources import (
+    ProcessNamer,
     WorkerOutputFile,
     die_with_parent,
     files_left,
@@ -96,8 +96,6 @@ class Channel:
 
 
 class ChildWorker:
-    """The life of a worker."""
-
     functions: EntryFunctions
 
     def __init__(self, channel: Channel, start: messages.Start) -> None:
@@ -110,7 +108,6 @@ class ChildWorker:
         self._context: Callable[..., object] | None = None
         self._touched: FilesTouched | None = None
         self._observer: Any = None
-        self._gaps: set[tuple[str, str]] = set()
         self._gap_watch: Any = None
 
     def live(self) -> None:
@@ -128,7 +125,6 @@ class ChildWorker:
                 return
 
     def emulator_module(self, module: str) -> ModuleType:
-        """Imports a module of the emulator."""
         return self.installed_module(f"{_PACKAGE}.emulator.{module}")
 
     def _come_up(self) -> bool:
@@ -182,9 +178,7 @@ class ChildWorker:
 
     def _gap_met(self, gap: tuple[str, str]) -> None:
         # At once: the process may not live to the end of the attempt.
-        if gap not in self._gaps:
-            self._gaps.add(gap)
-            self._channel.send(messages.GapMet(thing=gap[0], advice=gap[1]))
+        self._channel.send(messages.GapMet(thing=gap[0], advice=gap[1]))
 
     def _observed(self) -> bytes | None:
         if self._observer is None:
@@ -249,13 +243,14 @@ class ChildWorker:
                 return {"phase": phase, "error": type(error).__name__}
 
     def _attempt(self, message: messages.Run) -> None:
-        """One call of run()."""
         run, payload = self.functions.run, message.payload
         self._watch_files(message.watch)
         ending: BaseException | None = None
         if type(payload) is bytes:
             try:
-                payload = self._unpickled(payload)
+                import pickle
+
+                payload = pickle.loads(payload)
             except BaseException as error:
                 failure = self._failure("load", error)
                 self._channel.send(messages.Raised(running=0.0, failure=failure, touched=self._files_touched()))
@@ -302,11 +297,6 @@ class ChildWorker:
             sleep(delay)
         elif code in _ENDING:
             sleep(_FOR_GOOD)
-
-    def _unpickled(self, data: bytes) -> object:
-        import pickle
-
-        return pickle.loads(data)
 
     def _send_returned(self, running: float, count: int | None, value: Any) -> None:
         """The result of run(), unchanged or from `result_serializer`, and appended if required."""

@@ -57,7 +57,6 @@ class FilesTouched:
         return [list(getattr(self, each.name)) for each in fields(self)]
 
     def add_lists(self, lists: list[list[str]]) -> None:
-        """Adds the result of `as_lists`."""
         for each, paths in zip(fields(self), lists, strict=True):
             getattr(self, each.name).update(dict.fromkeys(paths))
 
@@ -130,10 +129,11 @@ def is_watching() -> bool:
     return bool(_WATCHERS)
 
 
-def record_files_of_worker(lists: list[list[str]]) -> None:
-    """Passes the files opened in a worker process (see `as_lists`) to all who watch."""
-    for touched in _WATCHERS:
-        touched.add_lists(lists)
+def record_files_of_worker(lists: list[list[str]] | None) -> None:
+    """Passes the files opened in a worker process (see `as_lists`), if it was watched, to all who watch."""
+    if lists is not None:
+        for touched in _WATCHERS:
+            touched.add_lists(lists)
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:

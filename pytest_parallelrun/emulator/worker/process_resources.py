@@ -1,5 +1,5 @@
-"""Resources of a worker process besides the script: the life of its parent, its output file, and what is left at the
-end.
+"""Resources of a worker process besides the script: its name, the life of its parent, its output file, and what is
+left at the end.
 """
 
 from __future__ import annotations
@@ -7,6 +7,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
 
 
 class WorkerOutputFile:
@@ -155,3 +160,47 @@ def flush() -> None:
             stream.flush()
         except Exception:
             continue
+
+
+MAIN_PROCESS = "MainProcess"
+"""multiprocessing's own name for a process that it did not start."""
+_MODULE = "multiprocessing.process"
+
+
+def process_name() -> str | None:
+    """The name of this process, None if multiprocessing is not loaded."""
+    module = sys.modules.get(_MODULE)
+    name: str | None = None if module is None else module.current_process().name
+    return name
+
+
+def name_process(name: str) -> None:
+    """Names this process, if multiprocessing is loaded."""
+    module = sys.modules.get(_MODULE)
+    if module is not None:
+        module.current_process().name = name
+
+
+class ProcessNamer:
+    """A finder that names the process as soon as multiprocessing is imported, which takes as long as an interpreter.
+
+    Source of the name processNNN: a runtime of Microsoft that reads it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != _MODULE:
+            return None
+        from importlib.machinery import PathFinder
+
+        spec: Any = PathFinder.find_spec(name, path)
+        load = spec.loader.exec_module
+
+        def load_and_name(module: ModuleType) -> None:
+            load(module)
+            module.current_process().name = self._name
+
+        spec.loader.exec_module = load_and_name
+        return spec

@@ -13,11 +13,9 @@ import io
 import pickle
 import sys
 from collections import defaultdict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from typing import Any
-
     import pandas as pd
 
 _CROSSING = frozenset(

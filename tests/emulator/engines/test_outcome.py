@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, judge_raised
+from pytest_parallelrun.emulator.engines.outcome import AttemptLimits, DispatchedTask, judge_raised
 from pytest_parallelrun.emulator.engines.protocol import Task
-from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import MiniBatch

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from pytest_parallelrun.emulator.clock import WorkerClock, patched_time
-from pytest_parallelrun.emulator.engines import script_thread
-from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
+from pytest_parallelrun.emulator.engines import timeout_guard
+from pytest_parallelrun.emulator.engines.timeout_guard import ScriptThread
 
 
 def _ignore(error: BaseException) -> None: ...
@@ -78,7 +78,7 @@ def test_a_child_that_the_script_forked_on_the_thread_ends(monkeypatch: pytest.M
     ended: list[object] = []
     pids = iter([1, 1, 2])
     monkeypatch.setattr(os, "getpid", lambda: next(pids))
-    monkeypatch.setattr(script_thread, "end_forked_child", ended.append)
+    monkeypatch.setattr(timeout_guard, "end_forked_child", ended.append)
     error = ValueError("in the child")
 
     def fail() -> None:
@@ -106,7 +106,7 @@ def test_an_interrupted_call_has_ended_before_the_process_is_put_back(monkeypatc
 
 
 def test_a_call_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script_thread, "_PATIENCE", 0.05)
+    monkeypatch.setattr(timeout_guard, "_PATIENCE", 0.05)
     end = threading.Event()
     with ScriptThread(WorkerClock(), _ignore) as thread:
         monkeypatch.setattr(thread, "_results", InterruptedOnce())

@@ -64,7 +64,6 @@ def activate(code_root: Path, log_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
             log_dir=log_dir,
             logging_level=logging_level,
             models=models or {},
-            arguments=(),
         )
         started.append(StandIns(facts, code_root=code_root, azureml=azureml))
         sys.meta_path[:] = [started[-1], *meta_path]

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_parallelrun import JobSettings
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
 from pytest_parallelrun.emulator.splitting.model import LoadError
-from tests.emulator.splitting._settings import Split
 
 
 def opened(folder: Path, rows: int, **contents: bytes) -> JsonLinesSplitter:
@@ -96,9 +96,9 @@ def test_with_rows_of_a_mini_batch_all_given_files_are_json_lines(tmp_path: Path
     (tmp_path / "b.json").write_bytes(b'{"x": 2}\n')
     (tmp_path / "a.jsonl").write_bytes(b'{"x": 0}\n{"x": 1}\n')
     for source in (tmp_path, str(tmp_path / "*"), [tmp_path / "a.jsonl", tmp_path / "b.json"]):
-        split = open_input(source, Split(mini_batch_rows=2))
+        split = open_input(source, JobSettings(mini_batch_rows=2))
         assert [split.load(one) for one in split.mini_batches()] == [[{"x": 0}, {"x": 1}], [{"x": 2}]]
-    single = open_input(tmp_path / "b.json", Split(mini_batch_rows=5))
+    single = open_input(tmp_path / "b.json", JobSettings(mini_batch_rows=5))
     assert single.describe() == f"JSON lines in 1 file '{tmp_path / 'b.json'}', 5 rows a mini-batch"
 
 
@@ -106,7 +106,7 @@ def test_with_rows_of_a_mini_batch_all_given_files_are_json_lines(tmp_path: Path
 def test_a_compressed_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(InputError) as caught:
-        open_input(tmp_path, Split(mini_batch_rows=1))
+        open_input(tmp_path, JobSettings(mini_batch_rows=1))
     assert str(caught.value) == (
         f"input '{tmp_path / name}': nothing says that Azure ML reads compressed JSON lines. Decompress it."
     )

@@ -13,11 +13,20 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.splitting import PrebuiltInput, open_input
-from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, ItemName, row_names, split_notes
-from tests.emulator.splitting._settings import Split
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.model import (
+    SETTINGS,
+    USED,
+    Form,
+    ItemName,
+    PartOfInput,
+    PrebuiltInput,
+    row_names,
+    split_notes,
+)
 
 FRAME = pd.DataFrame({"a": [1, 2]})
+V1 = JobSettings(profile="v1", mini_batch_size=2)
 
 
 @pytest.mark.parametrize(
@@ -108,11 +117,11 @@ def test_lines_of_json_are_refused_of_a_dataframe_and_an_mltable(tmp_path: Path)
     with pytest.raises(
         InputError, match=r"^input: mini_batch_rows=2 only applies to JSON lines, and this is a DataFrame"
     ):
-        open_input(FRAME, Split(mini_batch_rows=2))
+        open_input(FRAME, JobSettings(mini_batch_rows=2))
     with pytest.raises(
         InputError, match=r"mini_batch_rows=2 only applies to JSON lines, and this is an MLTable: .*Pass"
     ):
-        open_input(str(tmp_path), Split(mini_batch_rows=2))
+        open_input(str(tmp_path), JobSettings(mini_batch_rows=2))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +169,7 @@ def test_several_inputs_use_what_one_of_them_uses(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.csv").write_text("a\n1\n", encoding="utf-8")
     given = [str(tmp_path / "a" / "*.csv")] * 2
-    assert open_input(given, Split(profile="v1")).form == "delimited"
+    assert open_input(given, JobSettings(profile="v1")).form == "delimited"
 
 
 class _Script:
@@ -175,3 +184,68 @@ def test_names_are_made_when_they_are_asked_for() -> None:
     assert row_names("", 0, 2) == ["row 1", "row 2"]
     assert row_names("", 0, 2) != ["row 1"]
     assert repr(row_names("", 0, 1)) == "('row 1',)"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for folder, count in (("one", 3), ("two", 1)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            (tmp_path / folder / f"{number}.txt").touch()
+            (tmp_path / folder / f"{number}.csv").write_text("x\n1\n2\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_each_folder_is_an_input_whose_remainder_is_a_mini_batch(data: Path) -> None:
+    split = open_input(["one/*.txt", "two/*.txt"], V1)
+    found = list(split.mini_batches())
+    assert [(one.id, one.size, one.first_item) for one in found] == [(0, 2, 0), (1, 1, 2), (2, 1, 3)]
+    assert split.load(found[2]) == [str(data / "two" / "0.txt")]
+    assert list(split.item_names(found[1])) == ["2.txt"]
+    assert (split.kind, split.total_mini_batches, split.total_items) == ("files", 3, 4)
+    assert split.describe() == (
+        "2 inputs: 3 files matching 'one/*.txt', 2 a mini-batch: 2 mini-batches; "
+        "1 file matching 'two/*.txt', 2 a mini-batch: 1 mini-batch"
+    )
+
+
+def test_under_other_profiles_a_list_is_one_input(data: Path) -> None:
+    for profile in ("v2", "batch"):
+        split = open_input(["one/*.txt", "two/*.txt"], JobSettings(profile=profile, mini_batch_size=2))
+        assert [one.size for one in split.mini_batches()] == [2, 2]
+
+
+def test_files_that_stand_side_by_side_are_one_input_of_a_list_under_v1_too(data: Path) -> None:
+    split = open_input(["one/0.txt", "two/0.txt", "one/1.txt"], V1)
+    assert [one.size for one in split.mini_batches()] == [2, 1]
+    mixed = open_input(["one/0.txt", "two/0.txt", "one/*.txt", "one/1.txt"], V1)
+    assert [one.size for one in mixed.mini_batches()] == [2, 2, 1, 1]
+
+
+def test_the_same_values_of_two_inputs_are_two_partitions(data: Path) -> None:
+    split = open_input([".", "."], JobSettings(profile="v1", partition_keys=("folder",)))
+    assert [dict(one.partition) for one in split.mini_batches()] == [{"folder": "one"}, {"folder": "two"}] * 2
+
+
+def test_tables_of_several_inputs_are_not_counted_in_advance(data: Path) -> None:
+    split = open_input(["one/*.csv", "two/*.csv"], JobSettings(profile="v1"))
+    assert (split.kind, split.total_mini_batches, split.total_items) == ("tabular", None, None)
+    assert [one.size for one in split.mini_batches()] == [2, 2, 2, 2]
+
+
+def test_inputs_of_two_kinds_are_refused_with_both(data: Path) -> None:
+    with pytest.raises(InputError, match=r"inputs of two kinds: .*'one/\*\.csv'.*; .*'two/\*\.txt'.* are files, or al"):
+        open_input(["one/*.csv", "two/*.txt"], V1)
+
+
+def test_a_part_of_an_input_is_an_input(data: Path) -> None:
+    whole = open_input("one/*.txt", V1)
+    part = PartOfInput(whole, list(whole.mini_batches())[1:])
+    assert open_input(part, V1) is part
+    (batch,) = part.mini_batches()
+    assert (batch.id, batch.size, batch.first_item) == (0, 1, 0)
+    assert part.load(batch) == [str(data / "one" / "2.txt")]
+    assert part.item_names(batch) == ["2.txt"]
+    assert (part.kind, part.form, part.total_mini_batches, part.total_items) == ("files", "files", 1, 1)
+    assert part.describe().startswith("1 mini-batch of 3 files")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_parallelrun import JobSettings
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting import open_input, parquet
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
-from tests.emulator.splitting._settings import Split
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -143,7 +143,7 @@ def test_dictionaries_of_row_groups_are_plain_values_of_one_type(tmp_path: Path)
     with pq.ParquetWriter(tmp_path / "a.parquet", groups[0].schema) as writer:
         for group in groups:
             writer.write_table(group)
-    split = open_input(tmp_path / "a.parquet", Split(bytes_per_mini_batch=1))
+    split = open_input(tmp_path / "a.parquet", JobSettings(mini_batch_size=1))
     frames = [split.load(batch) for batch in split.mini_batches()]
     first, second = (pd.DataFrame(frame)["kind"] for frame in frames)
     assert first.dtype == second.dtype == pd.Series(["a"]).dtype
@@ -221,7 +221,7 @@ def test_neither_mini_batches_nor_items_are_counted_in_advance(tmp_path: Path) -
 def test_a_given_parquet_file_is_a_table_and_a_glob_of_them_too(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet")
     for source in (tmp_path / "a.parquet", str(tmp_path / "*.PARQUET".lower())):
-        split = open_input(source, Split(bytes_per_mini_batch=1))
+        split = open_input(source, JobSettings(mini_batch_size=1))
         assert split.kind == "tabular"
         assert [one.size for one in split.mini_batches()] == [4, 4, 2]
 

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_parallelrun import JobSettings
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.rules import Rules
-from pytest_parallelrun.emulator.splitting import LoadError, Splitter, open_input
+from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting import partitions as partitions_module
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
+from pytest_parallelrun.emulator.splitting.model import LoadError, Splitter
 from pytest_parallelrun.emulator.splitting.partitions import PartitionedTable, named_levels, values_by_path
-from tests.emulator.splitting._settings import Split
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -43,7 +44,7 @@ def test_each_combination_of_folders_is_a_mini_batch_in_sorted_order_whatever_th
     data = touch(
         tmp_path, "Store=2/Brand=b/1.txt", "Store=10/Brand=a/1.txt", "Store=2/Brand=a/2.txt", "Store=2/Brand=a/1.txt"
     )
-    split = open_input(data, Split(partition_keys=("Store", "Brand"), files_per_mini_batch=1))
+    split = open_input(data, JobSettings(partition_keys=("Store", "Brand"), mini_batch_size=1))
     found = list(split.mini_batches())
     assert partitions(split) == [
         {"Store": "10", "Brand": "a"},
@@ -59,7 +60,7 @@ def test_each_combination_of_folders_is_a_mini_batch_in_sorted_order_whatever_th
 
 def test_a_subset_of_the_keys_is_the_union_of_their_folders(tmp_path: Path) -> None:
     data = touch(tmp_path, "Store=1/Brand=a/1.txt", "Store=1/Brand=b/1.txt", "Store=2/Brand=a/1.txt")
-    split = open_input(data, Split(partition_keys=("Brand",)))
+    split = open_input(data, JobSettings(partition_keys=("Brand",)))
     assert partitions(split) == [{"Brand": "a"}, {"Brand": "b"}]
     assert [one.size for one in split.mini_batches()] == [2, 1]
 
@@ -67,22 +68,22 @@ def test_a_subset_of_the_keys_is_the_union_of_their_folders(tmp_path: Path) -> N
 def test_plain_folders_are_partitions_too_and_grouping_by_folder_changes_nothing(tmp_path: Path) -> None:
     data = touch(tmp_path, "berlin/2025/1.txt", "berlin/2026/1.txt", "köln/2026/a b.txt")
     for rules in (Rules(), Rules(file_grouping="directory")):
-        split = open_input(data, Split(partition_keys=("station",), rules=rules))
+        split = open_input(data, JobSettings(partition_keys=("station",), rules=rules))
         assert partitions(split) == [{"station": "berlin"}, {"station": "köln"}]
         assert [one.size for one in split.mini_batches()] == [2, 1]
 
 
 def test_globs_and_lists_of_folders_have_partitions_below_each(tmp_path: Path) -> None:
     touch(tmp_path, "one/s=1/a.txt", "two/s=1/b.txt", "two/s=2/c.txt")
-    glob = open_input(str(tmp_path / "two" / "*" / "*.txt"), Split(partition_keys=("s",)))
+    glob = open_input(str(tmp_path / "two" / "*" / "*.txt"), JobSettings(partition_keys=("s",)))
     assert partitions(glob) == [{"s": "1"}, {"s": "2"}]
-    both = open_input([tmp_path / "one", tmp_path / "two"], Split(partition_keys=("s",)))
+    both = open_input([tmp_path / "one", tmp_path / "two"], JobSettings(partition_keys=("s",)))
     assert [one.size for one in both.mini_batches()] == [2, 1]
 
 
 def test_a_missing_file_of_a_partitioned_list_fails_its_mini_batch(tmp_path: Path) -> None:
     touch(tmp_path, "one/s=1/a.txt")
-    split = open_input([tmp_path / "one"], Split(partition_keys=("s",)))
+    split = open_input([tmp_path / "one"], JobSettings(partition_keys=("s",)))
     (tmp_path / "one" / "s=1" / "a.txt").unlink()
     with pytest.raises(LoadError, match="does not exist"):
         split.load(next(split.mini_batches()))
@@ -94,7 +95,7 @@ def sales(path: Path) -> Path:
 
 
 def test_rows_of_a_csv_are_partitioned_by_columns_in_the_order_of_the_texts(tmp_path: Path) -> None:
-    split = open_input(sales(tmp_path / "sales.csv"), Split(partition_keys=("Store", "Brand")))
+    split = open_input(sales(tmp_path / "sales.csv"), JobSettings(partition_keys=("Store", "Brand")))
     found = list(split.mini_batches())
     assert partitions(split) == [
         {"Store": "10", "Brand": "b"},
@@ -114,7 +115,7 @@ def test_rows_of_a_csv_are_partitioned_by_columns_in_the_order_of_the_texts(tmp_
 def test_a_partition_has_rows_of_all_files_and_the_types_of_the_whole_input(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("k,v\nx,1\ny,2\n", encoding="utf-8")
     (tmp_path / "b.csv").write_text("k,v\nx,\n", encoding="utf-8")
-    first, second = loaded(open_input(str(tmp_path / "*.csv"), Split(partition_keys=("k",))))
+    first, second = loaded(open_input(str(tmp_path / "*.csv"), JobSettings(partition_keys=("k",))))
     assert first["v"].tolist()[:1] == [1.0]
     assert math.isnan(first["v"].tolist()[1])
     assert str(second["v"].dtype) == "float64"
@@ -122,7 +123,7 @@ def test_a_partition_has_rows_of_all_files_and_the_types_of_the_whole_input(tmp_
 
 def test_a_null_is_the_empty_text_and_integers_beside_it_are_told_as_such(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("k,v\n1000,1\n,2\n1.5,3\n", encoding="utf-8")
-    assert partitions(open_input(tmp_path / "a.csv", Split(partition_keys=("k",)))) == [
+    assert partitions(open_input(tmp_path / "a.csv", JobSettings(partition_keys=("k",)))) == [
         {"k": ""},
         {"k": "1.5"},
         {"k": "1000"},
@@ -132,7 +133,7 @@ def test_a_null_is_the_empty_text_and_integers_beside_it_are_told_as_such(tmp_pa
 def test_rows_of_parquet_files_and_of_dataframes_are_partitioned_too(tmp_path: Path) -> None:
     frame = pd.read_csv(sales(tmp_path / "sales.csv"))
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), tmp_path / "s.parquet", row_group_size=2)
-    keys = Split(partition_keys=("Brand",))
+    keys = JobSettings(partition_keys=("Brand",))
     for source in (frame, tmp_path / "s.parquet"):
         split = open_input(source, keys)
         assert partitions(split) == [{"Brand": "a"}, {"Brand": "b"}]
@@ -148,19 +149,19 @@ def test_folders_key_value_are_columns_of_a_table_where_they_are_keys(tmp_path: 
             (folder / "x.csv").write_text(f"n\n{n}\n", encoding="utf-8")
         else:
             pq.write_table(pa.table({"n": [n]}), folder / "x.parquet")
-    split = open_input(str(tmp_path / "**" / f"*.{suffix}"), Split(partition_keys=("Store", "Brand")))
+    split = open_input(str(tmp_path / "**" / f"*.{suffix}"), JobSettings(partition_keys=("Store", "Brand")))
     assert partitions(split) == [{"Store": "10", "Brand": "b"}, {"Store": "2", "Brand": "a"}]
     first, _ = loaded(split)
     assert list(first.columns) == ["Store", "Brand", "n"]
     assert first.iloc[0].tolist() == [10, "b", 1]
-    one = loaded(open_input(str(tmp_path / "**" / f"*.{suffix}"), Split(partition_keys=("Brand",))))[0]
+    one = loaded(open_input(str(tmp_path / "**" / f"*.{suffix}"), JobSettings(partition_keys=("Brand",))))[0]
     assert list(one.columns) == ["Brand", "n"]
 
 
 def test_a_level_that_only_some_files_have_is_no_key(tmp_path: Path) -> None:
     touch(tmp_path, "Store=1/a.csv", "b.csv")
     with pytest.raises(InputError, match=r"there is no 'Store', a column of the table matching '"):
-        open_input(str(tmp_path / "**" / "*.csv"), Split(partition_keys=("Store",)))
+        open_input(str(tmp_path / "**" / "*.csv"), JobSettings(partition_keys=("Store",)))
 
 
 def test_a_key_that_is_no_column_is_refused_with_the_columns_that_are(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_a_key_that_is_no_column_is_refused_with_the_columns_that_are(tmp_path: 
         InputError,
         match=r"no 'brand', a column of the table '.*sales\.csv'\. Did you mean 'Brand'\? The keys there are: Store, B",
     ):
-        open_input(sales(tmp_path / "sales.csv"), Split(partition_keys=("brand",)))
+        open_input(sales(tmp_path / "sales.csv"), JobSettings(partition_keys=("brand",)))
 
 
 def test_a_key_that_no_parquet_file_has_is_refused_with_the_table(tmp_path: Path) -> None:
@@ -176,16 +177,16 @@ def test_a_key_that_no_parquet_file_has_is_refused_with_the_table(tmp_path: Path
     with pytest.raises(
         InputError, match=r"no 'Brand', a column of the table '.*a\.parquet'\. The keys there are: Store"
     ):
-        open_input(tmp_path / "a.parquet", Split(partition_keys=("Brand",)))
+        open_input(tmp_path / "a.parquet", JobSettings(partition_keys=("Brand",)))
 
 
 def test_a_key_that_no_dataframe_has_is_refused() -> None:
     with pytest.raises(InputError, match=r"no 'b', a column of the DataFrame\. The keys there are: a\.$"):
-        open_input(pd.DataFrame({"a": [1]}), Split(partition_keys=("b",)))
+        open_input(pd.DataFrame({"a": [1]}), JobSettings(partition_keys=("b",)))
 
 
 def test_every_load_of_a_partition_is_a_fresh_copy(tmp_path: Path) -> None:
-    split = open_input(sales(tmp_path / "sales.csv"), Split(partition_keys=("Brand",)))
+    split = open_input(sales(tmp_path / "sales.csv"), JobSettings(partition_keys=("Brand",)))
     one = next(split.mini_batches())
     for _ in range(2):
         frame = cast("pd.DataFrame", split.load(one))
@@ -230,7 +231,7 @@ def test_the_partitions_together_are_the_table_and_each_has_its_own_values_alone
 
 def test_a_null_and_an_empty_text_are_one_partition_with_rows_in_their_order() -> None:
     table = pd.DataFrame({"k": ["", None, "a", ""], "x": [1, 2, 3, 4]})
-    split = open_input(table, Split(partition_keys=("k",)))
+    split = open_input(table, JobSettings(partition_keys=("k",)))
     assert partitions(split) == [{"k": ""}, {"k": "a"}]
     assert [list(part["x"]) for part in loaded(split)] == [[1, 2, 4], [3]]
 

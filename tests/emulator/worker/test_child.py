@@ -122,7 +122,6 @@ def live(folder: Path, script: str, *messages: Message, **changes: object) -> Ex
         log_dir=folder / "logs",
         logging_level="INFO",
         models={"m": folder},
-        arguments=("--one", "1"),
     )
     start = {
         "name": "process000",

@@ -1,41 +1,40 @@
-"""The process engine: mini-batches go to any free worker, and a worker that takes too long is killed."""
+"""The process engine: mini-batches wait for any free worker, and a worker that takes too long is killed."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import cast
 
-from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic
-from pytest_parallelrun.emulator.engines.leftovers import left_open, left_processes, left_running
+from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic, real_perf_counter
 from pytest_parallelrun.emulator.engines.outcome import (
+    INJECTED,
+    AttemptLimits,
     DispatchedTask,
     Judgement,
+    ends_worker,
+    judge_fault,
+    judge_loading,
     judge_raised,
     judge_returned,
+    load,
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, crash_failure
-from pytest_parallelrun.emulator.engines.protocol import Task
-from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
+from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, Task
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
-from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
+from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Outcome, Phase, WorkerFailed, WorkerStarted
+from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.output import Written
+from pytest_parallelrun.emulator.sandbox.process_exit import left_behind
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import Splitter, count_text
 from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
 from pytest_parallelrun.emulator.worker.result_serializer import decode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any, ClassVar
-
-    from pytest_parallelrun.emulator.engines.protocol import Observer
-    from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import Splitter
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
-
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 QUICK = 0.02
 """Maximum seconds of run() for that: with longer ones the next goes to whichever worker is free first."""
@@ -45,8 +44,11 @@ FINAL_WAIT = 10.0
 """Seconds from shutdown() to the end of a process: atexit handlers, and threads that it waits for."""
 
 
-class ProcessEngine(QueueEngine):
+class ProcessEngine:
     """`instance_count` times `max_concurrency_per_instance` processes on this machine."""
+
+    survives_faults = False
+    probe_limit: float | None = None
 
     _pool_type = ProcessPool
     _ahead = 2
@@ -59,31 +61,117 @@ class ProcessEngine(QueueEngine):
         self._memory_limit = settings.memory_limit
         self._look_at_memory = 0.0
         self._last_end = ""
-        super().__init__(splitter, settings, faults)
+        self._chosen: int | None = None
+        self._turn = 0
+        self.observed: list[object] = []
+        self._represented = 0
+        self._left: list[str] = []
+        self.assign(splitter, settings, faults)
+
+    def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+        self._splitter = splitter
+        self._faults = faults
+        self._limits = AttemptLimits(settings, self.probe_limit)
+        self._waiting: deque[Task] = deque()
+        self._ended: deque[AttemptEnded] = deque()
+
+    def submit(self, task: Task) -> None:
+        self._waiting.append(task)
+
+    def start(self) -> None:
+        """Starts all workers without waiting: the first one that runs gets the first mini-batch.
+
+        With faults, which may address a certain worker, it waits for all.
+        """
+        for slot in self._pool.startable():
+            self._start(slot)
+        if self._faults:
+            while any(not worker.up for worker in self._pool.workers()) or self._pool.startable():
+                for slot in self._pool.startable():
+                    self._start(slot)
+                self._wait(None)
+            self._pool.require()
+
+    def collect(self, patience: Patience | None = None) -> AttemptEnded | None:
+        until = None if patience is None else real_monotonic() + patience()
+        while not self._ended:
+            if self._waiting:
+                self._dispatch()
+                if self._ended:
+                    break
+            self._pool.require()
+            self._wait(until)
+            if until is not None and not self._ended and real_monotonic() >= until:
+                return None
+        return self._ended.popleft()
+
+    def worker_events(self) -> Sequence[Event]:
+        events, self._pool.events = self._pool.events, []
+        return events
+
+    def elapsed(self) -> float:
+        return self._pool.elapsed()
+
+    def notes(self) -> Sequence[str]:
+        notes = []
+        if self._represented:
+            notes.append(
+                f"{count_text(self._represented, 'result object')} cannot be pickled: reports show str() instead"
+            )
+        notes += dict.fromkeys(self._left)
+        return notes
+
+    @property
+    def workers_made(self) -> int:
+        return self._pool.made
+
+    def select_worker(self, slot: int | None) -> None:
+        self._chosen = slot
+        self._turn = 0
+
+    def discard_worker(self, slot: int, reason: str) -> None:
+        worker = self._pool.slots[slot]
+        if worker is not None:
+            self._end(worker, reason)
+
+    def start_worker(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed:
+        worker = self._start(slot, init=init, observer=observer)
+        while not worker.up and self._pool.slots[slot] is worker:
+            self._wait(None)
+        return next(event for event in reversed(self._pool.events) if isinstance(event, (WorkerStarted, WorkerFailed)))
+
+    def acquire(self) -> None:
+        """Nothing to prepare: workers are separate processes."""
+
+    def release(self) -> None:
+        """Nothing to restore."""
 
     def quiet(self) -> None:
-        """Suppresses warnings of workers that start from now on."""
         self._pool.quiet = True
 
     def stop(self, *, normal: bool) -> None:
-        """Ends the workers; shutdown() is called only at a normal end, as on the service.
-
-        At a normal end it waits for workers that are still starting, so that each one gets its init() and shutdown(),
-        however fast the others were.
-        """
+        """At a normal end it waits for workers that are still starting: each one gets its init() and shutdown()."""
         pool = self._pool
         try:
             if normal:
                 while any(not worker.up for worker in pool.workers()):
                     self._wait(None)
-                self._shut_down()
+                for worker in pool.workers():
+                    worker.stopping = True
+                    worker.deadline = max(real_monotonic(), worker.pausing_until) + self._limits.coming_up
+                    self._poller.send(worker, messages.Shutdown())
+                while any(pool.workers()):
+                    self._wait(None)
         finally:
             for worker in list(pool.workers()):
-                self._forget(worker)
+                self._poller.remove(worker)
                 pool.stopped(worker, "the job was stopped")
             pool.tell_and_clear()
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
+        """Starts a worker in the slot, without waiting. init: whether to call it. observer: watches the start."""
         pool = self._pool
         fault = self._faults.for_init(pool.made) if init and self._faults else None
         init_failure = None if fault is None else failure_of("init", fault.exception())
@@ -93,9 +181,6 @@ class ProcessEngine(QueueEngine):
         worker.deadline = worker.head_since + self._limits.coming_up
         self._poller.add(worker)
         return worker
-
-    def _forget(self, worker: WorkerProcess) -> None:
-        self._poller.remove(worker)
 
     def _dispatch(self) -> None:
         """Sends waiting tasks to workers that are free, or nearly; starts workers if more are waiting."""
@@ -113,14 +198,48 @@ class ProcessEngine(QueueEngine):
                     self._send_next(worker, waiting.popleft())
                     if not waiting:
                         return
-        self._start_needed()
+        if pool.vacant:
+            wanted = [slot for slot in pool.startable() if self._chosen in (None, slot)]
+            for slot in wanted[: len(waiting)]:
+                self._start(slot)
 
     def _send_next(self, worker: WorkerProcess, task: Task) -> None:
         prepared = self._prepare(worker, task)
         if prepared is not None:
-            self._send(worker, prepared.dispatched, prepared.payload, prepared.drops)
+            self._send(worker, *prepared)
 
-    def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object, drops: int) -> None:
+    def _prepare(self, worker: WorkerProcess, task: Task) -> tuple[DispatchedTask, object] | None:
+        """The task to send, with a list of paths or a pickled DataFrame.
+
+        None if its attempt ends before, by a fault or because it cannot be loaded.
+        """
+        mini_batch, number = task
+        fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
+        if fault is not None and fault.kind in INJECTED:
+            judgement = judge_fault(fault, mini_batch.size, self._limits.over(late=False, ended="killed"))
+            attempt = DispatchedTask(task, fault).ended(
+                judgement,
+                worker=worker.number,
+                began=self.elapsed(),
+                running=self._limits.of_run(0.0) if fault.kind == "times_out" else 0.0,
+            )
+            self._ended.append(attempt)
+            if ends_worker(attempt, survives_faults=self.survives_faults):
+                self._end(worker, attempt.outcome)
+            else:
+                self._apply_retry_request(worker, attempt)
+            return None
+        start = real_perf_counter()
+        payload, failure = load(self._splitter, mini_batch, pack=True)
+        loading = real_perf_counter() - start
+        dispatched = DispatchedTask(task, fault, loading)
+        not_loaded = judge_loading(failure, loading, self._limits)
+        if not_loaded is not None:
+            self._ended.append(dispatched.ended(not_loaded, worker=worker.number, began=self.elapsed(), running=0.0))
+            return None
+        return dispatched, payload
+
+    def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object) -> None:
         mini_batch, number = dispatched.task
         worker.assigned.append(dispatched if type(payload) is list else dispatched._replace(packed=True))
         if len(worker.assigned) == 1:
@@ -131,7 +250,7 @@ class ProcessEngine(QueueEngine):
             first_item=mini_batch.first_item,
             partition=mini_batch.partition,
             payload=payload,
-            drops=drops,
+            drops=dispatched.drops,
             watch=is_watching(),
         )
         self._poller.send(worker, message)
@@ -139,9 +258,13 @@ class ProcessEngine(QueueEngine):
     def _wait(self, until: float | None) -> None:
         """Waits until a worker sends something, ends, or takes too long; or until `until`."""
         now = real_monotonic()
-        memory = None if self._memory_limit is None else now + MEMORY_INTERVAL
-        due = self._soonest(until, memory, *(worker.deadline for worker in self._pool.workers()))
-        for worker, received in self._poller.wait(due):
+        moments = [until, *(worker.deadline for worker in self._pool.workers())]
+        if self._memory_limit is not None:
+            moments.append(now + MEMORY_INTERVAL)
+        if self._waiting:
+            moments += [worker.pausing_until for worker in self._pool.workers() if worker.pausing_until > now]
+        soonest = min((moment for moment in moments if moment is not None), default=None)
+        for worker, received in self._poller.wait(soonest):
             if received is None:
                 self._died(worker)
             else:
@@ -158,80 +281,53 @@ class ProcessEngine(QueueEngine):
         for message in received:
             # Further messages of a worker that was ended for an earlier one do not count.
             if self._pool.slots[worker.slot] is worker:
-                self._HANDLERS[type(message)](self, worker, message)
+                self._take(worker, message)
 
-    def _on_phase_begun(self, worker: WorkerProcess, message: messages.PhaseBegun) -> None:
-        worker.phase = cast("Phase", message.phase)
-        worker.deadline = real_monotonic() + self._limits.coming_up
-
-    def _on_up(self, worker: WorkerProcess, message: messages.Up) -> None:
-        self._observe(message)
-        self._pool.came_up(worker, worker.files())
-
-    def _on_startup_failed(self, worker: WorkerProcess, message: messages.StartupFailed) -> None:
-        self._observe(message)
-        self._forget(worker)
-        self._pool.failed(worker, Failure.from_plain(message.failure))
-        self._note_processes(worker)
-
-    def _on_run_begun(self, worker: WorkerProcess, message: messages.RunBegun) -> None:
-        # Sending and unpacking the mini-batch is not time of run().
-        dispatched = worker.assigned[0]
-        loading = dispatched.loading + real_monotonic() - worker.head_since
-        worker.assigned[0] = dispatched._replace(packed=False, loading=loading)
-        self._begin(worker)
-
-    def _on_run_finished(self, worker: WorkerProcess, message: messages.RunFinished) -> None:
-        # Nor is sending its results.
-        worker.run_finished = True
-        worker.deadline = real_monotonic() + self._limits.overhead
-
-    def _on_returned(self, worker: WorkerProcess, message: messages.Returned) -> None:
-        judgement = judge_returned(message, worker.assigned[0], self._limits)
-        worker.quick = message.running < QUICK
-        self._represented += message.represented
-        self._answered(worker, message, judgement, message.written)
-
-    def _on_raised(self, worker: WorkerProcess, message: messages.Raised) -> None:
-        self._answered(worker, message, judge_raised(message, worker.assigned[0], self._limits))
-
-    def _on_called(self, worker: WorkerProcess, message: messages.Called) -> None:
-        worker.answer = message
-
-    def _on_gap_met(self, worker: WorkerProcess, message: messages.GapMet) -> None:
-        self._pool.met(StandInGap(message.thing, message.advice))
-
-    def _on_stopped(self, worker: WorkerProcess, message: messages.Stopped) -> None:
-        if message.threads:
-            self._left.append(left_running(message.threads))
-        if message.files:
-            self._left.append(left_open(message.files))
-        failure = None if message.failure is None else Failure.from_plain(message.failure)
-        self._forget(worker)
-        worker.reap(FINAL_WAIT)
-        self._note_processes(worker)
-        self._pool.stopped(worker, "end of the job", failure)
-
-    def _note_processes(self, worker: WorkerProcess) -> None:
-        if worker.left:
-            self._left.append(left_processes(worker.left))
-
-    _HANDLERS: ClassVar[Mapping[type[messages.Message], Callable[[ProcessEngine, WorkerProcess, Any], None]]] = {
-        messages.PhaseBegun: _on_phase_begun,
-        messages.Up: _on_up,
-        messages.StartupFailed: _on_startup_failed,
-        messages.RunBegun: _on_run_begun,
-        messages.RunFinished: _on_run_finished,
-        messages.Returned: _on_returned,
-        messages.Raised: _on_raised,
-        messages.Called: _on_called,
-        messages.GapMet: _on_gap_met,
-        messages.Stopped: _on_stopped,
-    }
+    def _take(self, worker: WorkerProcess, message: messages.Message) -> None:
+        match message:
+            case messages.Returned():
+                judgement = judge_returned(message, worker.assigned[0], self._limits)
+                worker.quick = message.running < QUICK
+                self._represented += message.represented
+                self._answered(worker, message, judgement, message.written)
+            case messages.Raised():
+                self._answered(worker, message, judge_raised(message, worker.assigned[0], self._limits))
+            case messages.RunBegun():
+                # Sending and unpacking the mini-batch is not time of run().
+                dispatched = worker.assigned[0]
+                loading = dispatched.loading + real_monotonic() - worker.head_since
+                worker.assigned[0] = dispatched._replace(packed=False, loading=loading)
+                self._begin(worker)
+            case messages.RunFinished():
+                # Nor is sending its results.
+                worker.run_finished = True
+                worker.deadline = real_monotonic() + self._limits.overhead
+            case messages.PhaseBegun():
+                worker.phase = cast("Phase", message.phase)
+                worker.deadline = real_monotonic() + self._limits.coming_up
+            case messages.Up():
+                self._observe(message)
+                self._pool.came_up(worker, worker.files())
+            case messages.StartupFailed():
+                self._observe(message)
+                self._poller.remove(worker)
+                self._pool.failed(worker, Failure.from_plain(message.failure))
+                self._left += left_behind(processes=worker.left)
+            case messages.GapMet():
+                self._pool.met(StandInGap(message.thing, message.advice))
+            case messages.Called():
+                worker.answer = message
+            case _:
+                assert isinstance(message, messages.Stopped)
+                self._left += left_behind(threads=message.threads, files=message.files)
+                failure = None if message.failure is None else Failure.from_plain(message.failure)
+                self._poller.remove(worker)
+                worker.reap(FINAL_WAIT)
+                self._left += left_behind(processes=worker.left)
+                self._pool.stopped(worker, "end of the job", failure)
 
     def _observe(self, message: messages.Up | messages.StartupFailed) -> None:
-        if message.touched is not None:
-            record_files_of_worker(message.touched)
+        record_files_of_worker(message.touched)
         if message.observed is not None:
             [result] = cast("list[object]", decode(message.observed))
             self.observed.append(result)
@@ -243,8 +339,7 @@ class ProcessEngine(QueueEngine):
         judgement: Judgement,
         written: tuple[str, int, int, str] | None = None,
     ) -> None:
-        if message.touched is not None:
-            record_files_of_worker(message.touched)
+        record_files_of_worker(message.touched)
         attempt = worker.assigned.popleft().ended(
             judgement,
             worker=worker.number,
@@ -286,16 +381,25 @@ class ProcessEngine(QueueEngine):
             return 0.0
         return worker.processor_time() - worker.used_before
 
+    def _apply_retry_request(self, worker: WorkerProcess, attempt: AttemptEnded) -> None:
+        """Does what a ParallelRunException requests; the job handles Retry.NoRetry."""
+        if attempt.failure is None or attempt.failure.retry_request is None:
+            return
+        code, delay = attempt.failure.retry_request
+        if code in ("Retry.RestartProcess", "Retry.StopProcess"):
+            self._end(worker, code, replace=code == "Retry.RestartProcess")
+        elif code == "Retry.Sleep":
+            worker.pausing_until = real_monotonic() + delay
+
     def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
         """Ends a worker; tasks that it has not begun return to the front of the queue."""
-        self._forget(worker)
+        self._poller.remove(worker)
         self._waiting.extendleft(dispatched.task for dispatched in reversed(worker.assigned))
         worker.assigned.clear()
         self._last_end = self._pool.stopped(worker, reason, replace=replace)
         return self._last_end
 
     def _died(self, worker: WorkerProcess) -> None:
-        """The process has ended, by itself or by a signal."""
         self._receive(worker, worker.receive_all())
         if self._pool.slots[worker.slot] is worker:
             self._lost(worker, "crashed")
@@ -333,7 +437,7 @@ class ProcessEngine(QueueEngine):
         pool = self._pool
         now = real_monotonic()
         if not worker.up or worker.stopping:
-            self._forget(worker)
+            self._poller.remove(worker)
             failure = crash_failure(
                 "shutdown" if worker.stopping else worker.phase, worker.reap(), worker.last_errors()
             )
@@ -352,12 +456,8 @@ class ProcessEngine(QueueEngine):
                 failure = crash_failure("run", reason, worker.last_errors())
             if dispatched.packed:
                 dispatched, running = dispatched._replace(loading=dispatched.loading + running), 0.0
-            attempt = dispatched.ended(
-                Judgement(outcome, failure),
-                worker=worker.number,
-                began=now - running - pool.born,
-                running=running,
-            )
+            began = now - running - pool.born
+            attempt = dispatched.ended(Judgement(outcome, failure), worker=worker.number, began=began, running=running)
             self._ended.append(attempt)
         else:
             self._end(worker, worker.killed_for or "it died while it had nothing to do")
@@ -367,17 +467,7 @@ class ProcessEngine(QueueEngine):
             return self._limits.over_loading()
         return self._limits.over_returning() if worker.run_finished else self._limits.killed_after(running, used)
 
-    def _shut_down(self) -> None:
-        pool = self._pool
-        for worker in pool.workers():
-            worker.stopping = True
-            worker.deadline = max(real_monotonic(), worker.pausing_until) + self._limits.coming_up
-            self._poller.send(worker, messages.Shutdown())
-        while any(pool.workers()):
-            self._wait(None)
-
     def is_up(self, slot: int) -> bool:
-        """Whether there is a worker in the slot."""
         worker = self._pool.slots[slot]
         if worker is not None and worker.is_dead:
             self._died(worker)
@@ -385,7 +475,6 @@ class ProcessEngine(QueueEngine):
         return worker is not None
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
-        """The result of a function of a module in the process of a worker. RuntimeError if it fails there."""
         worker = self._pool.slots[slot]
         assert worker is not None
         worker.answer = None

@@ -11,9 +11,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
+
+import psutil
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
+from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
 from pytest_parallelrun.emulator.events import Failure, Frame, Phase
 from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.process_tree import (
@@ -27,16 +30,10 @@ from pytest_parallelrun.emulator.process_tree import (
     started_at,
 )
 from pytest_parallelrun.emulator.sandbox.streams import show
-from pytest_parallelrun.emulator.worker.messages import MessageDecoder, Shutdown
+from pytest_parallelrun.emulator.worker.messages import Called, Message, MessageDecoder, Shutdown, Start
 
-if TYPE_CHECKING:
-    import psutil
-
-    from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
-    from pytest_parallelrun.emulator.worker.messages import Called, Message, Start
-
-
-_ROOT = str(Path(__file__).parents[4])
+ROOT = str(Path(__file__).parents[4])
+"""The folder of this package."""
 _BOOT = (
     "import sys; sys.path.insert(0, {root!r}); "
     "from pytest_parallelrun.emulator.worker.child import main; main({reading}, {writing}, {lifeline})"
@@ -97,7 +94,7 @@ class WorkerProcess:
         self._ours: tuple[int, ...] = ours_in, ours_out, ours_lifeline
         self.pidfd = -1
         mark = f"{os.getpid()}-{os.urandom(8).hex()}"
-        boot = _BOOT.format(root=_ROOT, reading=theirs_in, writing=theirs_out, lifeline=theirs_lifeline)
+        boot = _BOOT.format(root=ROOT, reading=theirs_in, writing=theirs_out, lifeline=theirs_lifeline)
         try:
             with open(stdout, "ab", 0) as out, open(stderr, "ab", 0) as err:
                 self.process = subprocess.Popen(
@@ -181,14 +178,10 @@ class WorkerProcess:
     def receive_all(self) -> list[Message]:
         """The remaining messages in the pipe of an ended process."""
         messages: list[Message] = []
-        while True:
-            try:
-                data = os.read(self.reading, _CHUNK)
-            except (BlockingIOError, OSError):
-                return messages
-            if not data:
-                return messages
-            messages += self._decoder.messages(data)
+        with suppress(OSError):
+            while data := os.read(self.reading, _CHUNK):
+                messages += self._decoder.messages(data)
+        return messages
 
     @property
     def is_dead(self) -> bool:
@@ -201,7 +194,6 @@ class WorkerProcess:
             return True
 
     def processor_time(self) -> float:
-        """Seconds that it has used."""
         return processor_time(self.process.pid)
 
     def memory_taken(self, limit: int) -> int:
@@ -209,11 +201,9 @@ class WorkerProcess:
         return memory_taken(self.process.pid, limit)
 
     def files(self) -> dict[str, int]:
-        """The files in its working folder, with their sizes."""
         return sizes_of_files(self.folder)
 
     def last_errors(self) -> str:
-        """The end of its standard error."""
         try:
             with open(self.stderr, "rb") as file:
                 file.seek(max(0, file.seek(0, 2) - _LAST_LINES))
@@ -222,7 +212,6 @@ class WorkerProcess:
             return ""
 
     def kill(self, why: str = "") -> None:
-        """Kills the process and its descendants."""
         self.killed_for = self.killed_for or why
         if self.process.returncode is None or not hasattr(os, "waitid"):
             self.left += kill_all(self.process.pid, self._traces, self.started_processes)
@@ -329,7 +318,6 @@ class MessagePoller:
         self._without_pidfd: set[WorkerProcess] = set()
 
     def add(self, worker: WorkerProcess) -> None:
-        """Starts listening to a worker."""
         self._register(worker.reading, worker, select.POLLIN)
         if worker.pidfd >= 0:
             self._register(worker.pidfd, worker, select.POLLIN)

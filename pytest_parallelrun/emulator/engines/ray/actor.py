@@ -14,20 +14,17 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.process.engine import MEMORY_INTERVAL
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
+from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
 from pytest_parallelrun.emulator.engines.ray.files import FileCopy, FilePayload, NodeWorkspace, signature
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import InputKind
 from pytest_parallelrun.emulator.worker.messages import Message, Raised, Returned, Run
-from pytest_parallelrun.emulator.worker_plan import Host
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import Host, WorkerPlan
 
 GATHERING = 0.02
 """Seconds that a message may wait for further ones."""
@@ -129,7 +126,6 @@ class WorkerActor:
             self._workspace.sweep(mini_batch)
 
     def post(self, number: int, messages: Sequence[Message]) -> None:
-        """Sends messages to the worker."""
         with self._writing:
             worker = self._worker
             if worker is None or worker.number != number:

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
@@ -39,9 +39,7 @@ from pytest_parallelrun.emulator.engines.ray.files import (
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import InputError, SettingsError
 from pytest_parallelrun.emulator.splitting.model import count_text
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Of a cluster that is started here: groups of mini-batches and results pass through it; what is larger goes to disk.
@@ -117,7 +115,6 @@ class Cluster:
         """The error for an actor that is known to have ended."""
 
     def _connect(self) -> None:
-        """Joins the cluster that RAY_ADDRESS names, or starts one."""
         address = os.environ.get("RAY_ADDRESS") or "local"
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         environment: dict[str, Any] = {"env_vars": ENVIRONMENT}
@@ -202,7 +199,6 @@ class Cluster:
             self._distrusted[node] = real_monotonic() + DISTRUST
 
     def actor_on(self, node: str) -> Any:
-        """An idle actor on that node."""
         if self.idle[node]:
             return self.idle[node].pop()
         return self._actor_class.options(scheduling_strategy=self._on_node(node, soft=False)).remote()

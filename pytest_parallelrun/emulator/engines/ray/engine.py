@@ -8,25 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess
+from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.actor import Delivery, Ending
 from pytest_parallelrun.emulator.engines.ray.cluster import POSTS, ActorHandle, NodePlacement, in_short
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
-from pytest_parallelrun.emulator.worker_plan import Host
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Task
-    from pytest_parallelrun.emulator.events import Outcome
-    from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind
-    from pytest_parallelrun.emulator.worker.messages import Message
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.events import Outcome
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.model import InputKind
+from pytest_parallelrun.emulator.worker.messages import Message
+from pytest_parallelrun.emulator.worker_plan import Host, WorkerPlan
 
 GRACE = 60.0
 """Seconds for an actor to end a worker or to clean up. A silent one counts as lost, and is killed."""
@@ -151,7 +148,6 @@ class RayPool(ProcessPool):
         return RayPoller(self.cluster.ray)
 
     def handle_in(self, slot: int) -> ActorHandle:
-        """The actor in the slot, on the node of its instance."""
         if slot not in self._handles:
             self._handles[slot] = ActorHandle(self.cluster, self.placement.node_of(self.instance_of(slot)))
         return self._handles[slot]
@@ -178,7 +174,6 @@ class RayPool(ProcessPool):
         return worker
 
     def _begin(self, handle: ActorHandle) -> None:
-        """Tells an actor of the job."""
         if not handle.begun:
             # A cluster on this machine only starts processes in another way: they inherit the same.
             host = Host.here() if self.cluster.started else None
@@ -212,8 +207,6 @@ class RayPool(ProcessPool):
 
 
 class RayPoller(MessagePoller):
-    """Waits for answers of actors."""
-
     def __init__(self, ray: Any) -> None:
         self._ray = ray
         self._workers: list[RemoteWorker] = []
@@ -264,7 +257,7 @@ class RayEngine(ProcessEngine):
         prepared = self._prepare(worker, task)
         if prepared is None:
             return
-        payload = prepared.payload
+        dispatched, payload = prepared
         if self._splitter.kind == "files":
             remote = cast("RemoteWorker", worker)
             try:
@@ -275,7 +268,7 @@ class RayEngine(ProcessEngine):
                 self._waiting.appendleft(task)
                 self._died(worker)
                 return
-        self._send(worker, prepared.dispatched, payload, prepared.drops)
+        self._send(worker, dispatched, payload)
 
     def _lost(self, worker: WorkerProcess, outcome: Outcome) -> None:
         running = worker.up and not worker.stopping

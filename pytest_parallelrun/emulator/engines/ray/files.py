@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
@@ -16,10 +16,7 @@ from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folde
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir, model_dir_of, stage_models
 from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
 from pytest_parallelrun.emulator.splitting.model import count_text
-from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH
-
-if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH, WorkerPlan
 
 BUNDLE_LIMIT = 250_000_000
 """Maximum bytes of code root and models that are sent to a node."""
@@ -201,7 +198,6 @@ class NodeWorkspace:
         return [base + path for path in payload.paths]
 
     def sweep(self, mini_batch: int) -> None:
-        """Removes the files of a mini-batch."""
         shutil.rmtree(f"{self._base}/inputs/{mini_batch}", ignore_errors=True)
 
     def clear(self) -> tuple[list[FileCopy], str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_parallelrun import Fault, JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.result import Attempt
+from pytest_parallelrun.emulator.event_log import Attempt
 
 NAMES = """
 import os

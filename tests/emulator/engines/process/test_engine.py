@@ -13,16 +13,20 @@ import pytest
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import outcome
-from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, Judgement, judge_raised, judge_returned
+from pytest_parallelrun.emulator.engines.outcome import (
+    AttemptLimits,
+    DispatchedTask,
+    Judgement,
+    judge_raised,
+    judge_returned,
+)
 from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
-from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed, WorkerStopped
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.probe import probe_startup
-from pytest_parallelrun.emulator.splitting import PrebuiltInput
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
 from pytest_parallelrun.emulator.worker.messages import (
     Message,
     Raised,
@@ -99,8 +103,8 @@ class Scene:
     def give(self, payload: object = (), slot: int = 0) -> Acted:
         """Hands a mini-batch to the worker in the slot."""
         worker = self.workers[slot]
-        handed = DispatchedTask(Task(MiniBatch(id=0, size=1, first_item=0, position=["a"]), 1), None, 0.0)
-        self.engine._send(worker, handed, list(payload) if isinstance(payload, tuple) else payload, 0)
+        handed = DispatchedTask(Task(MiniBatch(id=0, size=1, first_item=0, position=["a"]), 1), None)
+        self.engine._send(worker, handed, list(payload) if isinstance(payload, tuple) else payload)
         return worker
 
     def ended(self) -> AttemptEnded:
@@ -177,7 +181,7 @@ def test_a_pause_before_the_end_is_no_time_of_shutdown(tmp_path: Path) -> None:
         scene.engine._pool.slots[0] = None
 
     scene.engine._wait = end  # type: ignore[method-assign]
-    scene.engine._shut_down()
+    scene.engine.stop(normal=True)
     assert scene.poller.sent == [(0, Shutdown())]
     assert worker.deadline == worker.pausing_until + 60
 

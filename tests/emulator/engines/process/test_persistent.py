@@ -14,7 +14,7 @@ import pytest
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.probe import ProbeSession, WorkerStartError, probe_startup
-from pytest_parallelrun.emulator.splitting import PrebuiltInput
+from pytest_parallelrun.emulator.splitting.model import PrebuiltInput
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 from tests.emulator.engines.process.in_worker import end_worker, fail, pid_of_worker
 from tests.emulator.engines.process.scripts import NAMES, write_items, write_script

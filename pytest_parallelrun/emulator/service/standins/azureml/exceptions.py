@@ -17,59 +17,7 @@ class AzureMLException(Exception):
         self.message = exception_message
 
 
-class ActivityFailedException(AzureMLException):
-    pass
-
-
-class AzureMLAggregatedException(AzureMLException):
-    pass
-
-
-class ComputeTargetException(AzureMLException):
-    pass
-
-
-class DatasetTimestampMissingError(AzureMLException):
-    pass
-
-
-class DiscoveryUrlNotFoundException(AzureMLException):
-    pass
-
-
-class ExperimentExecutionException(AzureMLException):
-    pass
-
-
 class ModelNotFoundException(AzureMLException):
-    pass
-
-
-class ModelPathNotFoundException(AzureMLException):
-    pass
-
-
-class ProjectSystemException(AzureMLException):
-    pass
-
-
-class RunConfigurationException(AzureMLException):
-    pass
-
-
-class RunEnvironmentException(AzureMLException):
-    pass
-
-
-class ServiceException(AzureMLException):
-    pass
-
-
-class SnapshotException(AzureMLException):
-    pass
-
-
-class TrainingException(AzureMLException):
     pass
 
 
@@ -81,16 +29,29 @@ class WebserviceException(AzureMLException):
     pass
 
 
-class WorkspaceException(AzureMLException):
-    pass
-
-
-class WorkspacePrivateEndpointException(AzureMLException):
-    pass
-
-
 class AuthenticationException(UserErrorException):
     pass
+
+
+# Those that differ in their names only.
+for _name in (
+    "ActivityFailedException",
+    "AzureMLAggregatedException",
+    "ComputeTargetException",
+    "DatasetTimestampMissingError",
+    "DiscoveryUrlNotFoundException",
+    "ExperimentExecutionException",
+    "ModelPathNotFoundException",
+    "ProjectSystemException",
+    "RunConfigurationException",
+    "RunEnvironmentException",
+    "ServiceException",
+    "SnapshotException",
+    "TrainingException",
+    "WorkspaceException",
+    "WorkspacePrivateEndpointException",
+):
+    globals()[_name] = type(_name, (AzureMLException,), {"__module__": __name__})
 
 
 class ParallelRunException(AzureMLException):

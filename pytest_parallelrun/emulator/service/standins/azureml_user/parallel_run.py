@@ -82,7 +82,6 @@ class EntryScript(StandIn):
 
     @property
     def agent_name(self) -> str:
-        """Name of the worker process: "process000"."""
         return _worker.agent_name
 
     @property
@@ -100,7 +99,6 @@ class EntryScript(StandIn):
 
     @property
     def dir(self) -> str:
-        """The folder of the entry script."""
         return str(_worker.entry_dir)
 
 

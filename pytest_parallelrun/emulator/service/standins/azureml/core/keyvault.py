@@ -19,15 +19,11 @@ def secret(name: str, asked: str) -> str:
 
 
 class Keyvault(StandIn):
-    """That of a workspace."""
-
     def __init__(self, workspace: object) -> None:
         self.workspace = workspace
 
     def get_secret(self, name: str) -> str:
-        """The environment variable of that name."""
         return secret(name, f"{__name__}.Keyvault.get_secret")
 
     def get_secrets(self, secrets: Iterable[str]) -> dict[str, str]:
-        """As get_secret, for several."""
         return {name: self.get_secret(name) for name in secrets}

@@ -88,7 +88,6 @@ class Run(StandIn):
     def create_children(
         self, count: int | None = None, tag_key: str | None = None, tag_values: Sequence[str] | None = None
     ) -> list[Run]:
-        """Several at once, one for each value of a tag."""
         children = [self.child_run() for _ in tag_values or range(count or 0)]
         for child, value in zip(children, tag_values or (), strict=False):
             child.tag(str(tag_key), value)
@@ -127,21 +126,13 @@ class Run(StandIn):
     def log_confusion_matrix(self, name: str, value: object, description: str = "") -> None:
         self._remember(name, value)
 
-    def log_accuracy_table(self, name: str, value: object, description: str = "") -> None:
-        self._remember(name, value)
-
-    def log_residuals(self, name: str, value: object, description: str = "") -> None:
-        self._remember(name, value)
-
-    def log_predictions(self, name: str, value: object, description: str = "") -> None:
-        self._remember(name, value)
+    log_accuracy_table = log_residuals = log_predictions = log_confusion_matrix
 
     def _remember(self, name: str, value: object) -> None:
         self._logged.setdefault(name, []).append(value)
 
     @property
     def metrics(self) -> dict[str, object]:
-        """Logged values by name."""
         return self.get_metrics()
 
     def get_metrics(self, name: str | None = None, **kwargs: object) -> dict[str, object]:
@@ -179,7 +170,6 @@ class Run(StandIn):
         self._uploaded.add(name)
 
     def upload_files(self, names: Iterable[str], paths: Iterable[str], **kwargs: object) -> None:
-        """Remembers the names; nothing is copied."""
         self._uploaded.update(names)
 
     def upload_folder(self, name: str, path: str, datastore_name: str | None = None) -> None:
@@ -210,7 +200,6 @@ class Run(StandIn):
         return secret(name, f"{type(self).__module__}.Run.get_secret")
 
     def get_secrets(self, secrets: Iterable[str]) -> dict[str, str]:
-        """As get_secret, for several."""
         return {name: self.get_secret(name) for name in secrets}
 
 

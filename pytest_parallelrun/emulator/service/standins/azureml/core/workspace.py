@@ -63,11 +63,9 @@ class Workspace(StandIn):
         return cls(subscription_id, resource_group, name)
 
     def get_default_keyvault(self) -> Keyvault:
-        """Its secrets are environment variables."""
         return Keyvault(self)
 
     def get_mlflow_tracking_uri(self, _with_auth: bool = False) -> str:
-        """That of the worker."""
         if "MLFLOW_TRACKING_URI" not in os.environ:
             advice = "Give --parallelrun-env MLFLOW_TRACKING_URI=URI."
             raise NotCoveredAttributeError(not_covered(f"{__name__}.Workspace.get_mlflow_tracking_uri()", advice))
