@@ -15,9 +15,12 @@ MAX_COPIED_FILES = 1_000
 MAX_COPIED_BYTES = 100 * 1024**2
 """A larger sample is copied once, for the job; other checks copy the files that they use."""
 
-MAX_GROUPS = 12
+MIN_GROUPS, MAX_GROUPS = 2, 12
+MAX_GROUP_BYTES = 64 * 1024**2
 MAX_ITEMS = 300
-"""Mini-batches of the sample that checks repeat on other workers, and their items together; each gets a share."""
+"""Mini-batches of the sample that checks repeat on other workers, of a table as many as have these bytes; and their
+items together, of which each gets a share.
+"""
 MAX_FAILED = 3
 """Mini-batches that failed in the job and are tried again."""
 MAX_SINGLES = 30

@@ -79,7 +79,7 @@ elif sample.suffix == ".parquet":
     for number in range(file.num_row_groups):
         run(file.read_row_group(number).to_pandas())
 else:
-    for path in shutil.copytree(sample, "copy").rglob("*.txt"):
+    for path in Path(shutil.copytree(sample, "copy")).rglob("*.txt"):
         run([str(path)])
 print(time.process_time() - start)
 """

@@ -74,8 +74,8 @@ class InitCalls:
 
 
 MAX_WORKERS = 2
-"""Workers of a job of the gate. In one process, where workers take turns, one is enough: `screening` shows with two that
-init() and run() work beside others.
+"""Processes for a job of the gate. In one process, where workers take turns, one worker is enough: `screening` shows
+with two that init() and run() work beside others.
 """
 
 
