@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_parallelrun._collection import entry_module_of
-from pytest_parallelrun.contract.confirmation import MAX_REPEATED
+from pytest_parallelrun.contract.bounds import MAX_REPEATED
 from pytest_parallelrun.contract.dependence.run_time import full_size
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
 from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest

@@ -58,8 +58,23 @@ MAX_ALONE = 50
 """Items of a mini-batch that are run one by one to find the one without a result."""
 MAX_PAIRS = 6
 """Pairs of items with the same key, and with different ones, that are run to find out what is lost."""
+MAX_PAIRED = 8
+"""Columns that are taken in pairs as a key."""
+MAX_CALLS = 4
+"""With the same items, which show what run() keeps."""
+MAX_SMALL = 8
+"""Numbers of items up to this one are all tried."""
 MAX_TRIED_SECONDS = 20.0
 """In run(), until no further attempt is made to find out what is lost."""
+
+MAX_REPEATED = 30.0
+"""Seconds of run() for a sample that is run again."""
+MAX_CAUGHT = 50
+"""Different exceptions of a worker that are recorded, and paths that it did not find."""
+MAX_SENT, MAX_KEYS = 400, 200
+"""Characters of a value that a script keeps, which may contain the path of the sample, and keys of a container."""
+MAX_SEARCHED_FILES = 2_000
+"""And folders, which are searched for a module."""
 
 MAX_CORRUPTED_ITEMS = 4
 MAX_CORRUPTED_COLUMNS = 8

@@ -50,9 +50,8 @@ class _Groups(NamedTuple):
     first_row: int
 
     @property
-    def bytes(self) -> int:
-        """Compressed."""
-        return sum(compressed for _, compressed in self.file.groups[self.first : self.last])
+    def size(self) -> int:
+        return sum(size for _, size in self.file.groups[self.first : self.last])
 
 
 class ParquetSplitter:
@@ -104,7 +103,7 @@ class ParquetSplitter:
         span = cast("_Groups", mini_batch.position)
         try:
             # Opened inside: a file keeps the pool that it was opened with.
-            with _tidy_memory() if span.bytes > BYTES_READ_AT_ONCE else nullcontext(), _opened(span.file.path) as file:
+            with _tidy_memory() if span.size > BYTES_READ_AT_ONCE else nullcontext(), _opened(span.file.path) as file:
                 frame = self._frame(file, span)
         except (InputError, OSError, ValueError) as error:
             raise LoadError(f"'{span.file.path}' changed since it was split: {error}") from error
@@ -150,7 +149,7 @@ class ParquetSplitter:
         import pyarrow as pa
 
         fields = list(self._schema)
-        step = max(1, len(fields) * BYTES_READ_AT_ONCE // max(span.bytes, 1))
+        step = max(1, len(fields) * BYTES_READ_AT_ONCE // max(span.size, 1))
         parts = [self._columns(file, span, fields[at : at + step]) for at in range(0, len(fields) or 1, step)]
         # Not pd.concat(), which keeps the parts apart: inserting a column next to more than 100 of them warns.
         frame = parts[0] if len(parts) == 1 else pd.DataFrame({name: part[name] for part in parts for name in part})
