@@ -200,7 +200,9 @@ class Collection:
             if ignored:
                 self._opened.add(collection_path)
             return False
-        return ignored or (None if self._opened.isdisjoint(collection_path.parents) else True)
+        # Often there are none, and of a sample pytest may ask for 100,000 files.
+        below = bool(self._opened) and not self._opened.isdisjoint(collection_path.parents)
+        return ignored or (True if below else None)
 
 
 class SampleNeedsUse:

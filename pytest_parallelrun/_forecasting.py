@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_parallelrun._collection import entry_module_of
-from pytest_parallelrun.contract.confirmation import MAX_REPEATED
-from pytest_parallelrun.contract.dependence.run_time import full_size, rows_of_sample
+from pytest_parallelrun.contract.bounds import MAX_REPEATED
+from pytest_parallelrun.contract.dependence.run_time import full_size
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
 from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
@@ -81,7 +81,7 @@ class Forecasting:
             request=self._request,
             settings=entry.settings,
             kind=entry.kind,
-            bytes_per_item=0.0 if entry.kind == "files" else rows_of_sample(observations)[0],
+            bytes_per_item=0.0 if entry.kind == "files" else observations.bytes_per_row,
             items=items,
         )
         return forecast(job, sample, resources, _note_on_random(observations))

@@ -15,9 +15,12 @@ MAX_COPIED_FILES = 1_000
 MAX_COPIED_BYTES = 100 * 1024**2
 """A larger sample is copied once, for the job; other checks copy the files that they use."""
 
-MAX_GROUPS = 12
+MIN_GROUPS, MAX_GROUPS = 2, 12
+MAX_GROUP_BYTES = 64 * 1024**2
 MAX_ITEMS = 300
-"""Mini-batches of the sample that checks repeat on other workers, and their items together; each gets a share."""
+"""Mini-batches of the sample that checks repeat on other workers, of a table as many as have these bytes; and their
+items together, of which each gets a share.
+"""
 MAX_FAILED = 3
 """Mini-batches that failed in the job and are tried again."""
 MAX_SINGLES = 30
@@ -55,8 +58,23 @@ MAX_ALONE = 50
 """Items of a mini-batch that are run one by one to find the one without a result."""
 MAX_PAIRS = 6
 """Pairs of items with the same key, and with different ones, that are run to find out what is lost."""
+MAX_PAIRED = 8
+"""Columns that are taken in pairs as a key."""
+MAX_CALLS = 4
+"""With the same items, which show what run() keeps."""
+MAX_SMALL = 8
+"""Numbers of items up to this one are all tried."""
 MAX_TRIED_SECONDS = 20.0
 """In run(), until no further attempt is made to find out what is lost."""
+
+MAX_REPEATED = 30.0
+"""Seconds of run() for a sample that is run again."""
+MAX_CAUGHT = 50
+"""Different exceptions of a worker that are recorded, and paths that it did not find."""
+MAX_SENT, MAX_KEYS = 400, 200
+"""Characters of a value that a script keeps, which may contain the path of the sample, and keys of a container."""
+MAX_SEARCHED_FILES = 2_000
+"""And folders, which are searched for a module."""
 
 MAX_CORRUPTED_ITEMS = 4
 MAX_CORRUPTED_COLUMNS = 8

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_parallelrun.contract.bounds import MAX_REPEATED
 from pytest_parallelrun.contract.check import Check, CheckFailed
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
 from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -28,9 +29,6 @@ from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.finding import Cause, Finding
-
-MAX_REPEATED = 30.0
-"""Seconds of run() for a sample that is run again."""
 
 COMPARING = frozenset(
     {

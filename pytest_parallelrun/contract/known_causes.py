@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.bounds import MAX_SEARCHED_FILES
 from pytest_parallelrun.contract.environment.packages import listed_elsewhere
 from pytest_parallelrun.contract.phrases import indented, sentences
 from pytest_parallelrun.contract.script_source import changes_folder, returns_of_none, set_under_main_guard
@@ -52,8 +53,6 @@ _NOT_OF_A_MODEL = ("ImportError", "ModuleNotFoundError", "SyntaxError", "KeyErro
 """Errors of import and init() that are not about the location of a model."""
 _BYTE_ORDER_MARKS = ("\ufeff", r"\ufeff", "UTF-8 BOM", "\xef\xbb\xbf")
 """How a byte order mark appears in errors: itself, its repr, in json, in Latin-1."""
-MAX_SEARCHED = 2_000
-"""Files and folders that are searched for a module."""
 _RELATIVE_IMPORT = ("attempted relative import with no known parent package", "attempted relative import beyond")
 
 
@@ -325,7 +324,7 @@ def _folder_expression(folder: Path, entry: EntryFile) -> str:
 def _folders_below(root: Path, levels: int = 3) -> Iterator[Path]:
     found = (path for level in range(1, levels + 1) for path in root.glob("/".join("*" * level)))
     with suppress(OSError):
-        for path in islice(found, MAX_SEARCHED):
+        for path in islice(found, MAX_SEARCHED_FILES):
             if path.is_dir() and not path.name.startswith((".", "__")):
                 yield path
 

@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.bounds import MAX_ALONE, MAX_PAIRS, MAX_SEARCHED_BYTES, MAX_TRIED_SECONDS, evenly
+from pytest_parallelrun.contract.bounds import (
+    MAX_ALONE,
+    MAX_CALLS,
+    MAX_PAIRED,
+    MAX_PAIRS,
+    MAX_SEARCHED_BYTES,
+    MAX_SMALL,
+    MAX_TRIED_SECONDS,
+    evenly,
+)
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.state import RESULTS_KEPT, STATE_KEPT
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
@@ -34,12 +43,6 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 60
 """Characters of a value that items share."""
-MAX_PAIRED = 8
-"""Columns that are taken in pairs as a key."""
-CALLS = 4
-"""Calls with the same items that show what run() keeps."""
-SMALL = 8
-"""Numbers of items up to this one are all tried."""
 _OWN_ROWS = (
     "Return in each call the rows of its own items, as in `rows.extend(buffer); buffer.clear()` at the end of run(): "
     "the service counts the results of each call, and what a later call returns, or shutdown() writes, is not counted"
@@ -172,12 +175,12 @@ def _of_kept_state(trials: _Trials, unknown: Missing, before: int) -> Missing:
     if found is not None:
         return unknown._replace(evidence=found[0], fix=found[1])
     trials.on_fresh_workers = False
-    counts = [before, *(trials.count(every) for _ in range(CALLS - 1))]
+    counts = [before, *(trials.count(every) for _ in range(MAX_CALLS - 1))]
     kept = kept_state(trials.observations, trials.mini_batch)
     trials.observations.remember(RESULTS_KEPT, lambda: True)
     return unknown._replace(
         evidence=sentences(
-            f"In {CALLS} calls one after the other, the same {count_text(trials.size, 'item')} give "
+            f"In {MAX_CALLS} calls one after the other, the same {count_text(trials.size, 'item')} give "
             f"{', '.join(map(str, counts))} results: run() depends on more than its items.",
             kept.evidence,
         ),
@@ -288,7 +291,7 @@ def _by_number(trials: _Trials) -> tuple[str, str] | None:
     counts: dict[int, int] = {}
     for turned in (False, True):
         positions = range(most)[::-1] if turned else range(most)
-        sizes = {*range(1, SMALL + 1), trials.size, trials.returned, most}
+        sizes = {*range(1, MAX_SMALL + 1), trials.size, trials.returned, most}
         here = {size: trials.count(positions[:size]) for size in sorted(sizes) if 0 < size <= most}
         edge = _edge(trials, positions, here)
         for size in (edge - 1, edge, edge + 1, 2 * edge - 1, 2 * edge):
@@ -317,7 +320,7 @@ def _by_number(trials: _Trials) -> tuple[str, str] | None:
 
 def _edge(trials: _Trials, positions: Sequence[int], counts: Mapping[int, int]) -> int:
     """From how many items on the number of results changes: where the first one comes, or the first one is missing."""
-    largest = max(size for size in counts if size <= SMALL)
+    largest = max(size for size in counts if size <= MAX_SMALL)
     if counts[largest] not in (0, largest):
         return largest
     low, high, start = largest, max(counts), counts[largest]

@@ -133,9 +133,9 @@ class Scheduler:
                 held += 1
             if self.exceeded is not None or not held:
                 return held
-            attempt = self._next_attempt()
+            # No name for it: its results would be kept during the next one.
+            self.record(self._next_attempt())
             held -= 1
-            self.record(attempt)
             self._report_progress()
             if events := engine.worker_events():
                 self._events.extend(events)

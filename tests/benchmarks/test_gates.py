@@ -79,7 +79,7 @@ elif sample.suffix == ".parquet":
     for number in range(file.num_row_groups):
         run(file.read_row_group(number).to_pandas())
 else:
-    for path in shutil.copytree(sample, "copy").rglob("*.txt"):
+    for path in Path(shutil.copytree(sample, "copy")).rglob("*.txt"):
         run([str(path)])
 print(time.process_time() - start)
 """
@@ -100,7 +100,8 @@ class Measured(NamedTuple):
 
 def gate(folder: Path, script: str, sample: Path, *options: str) -> Measured:
     (folder / "score.py").write_text(script, encoding="utf-8")
-    arguments = ["--parallelrun-entry=score.py", f"--parallelrun-input={sample}", *options]
+    # Named, so that pytest does not look for tests among the files of the sample.
+    arguments = ["score.py", "--parallelrun-entry=score.py", f"--parallelrun-input={sample}", *options]
     done = subprocess.run(
         [sys.executable, "-c", GATE, *arguments], cwd=folder, capture_output=True, text=True, check=True
     )

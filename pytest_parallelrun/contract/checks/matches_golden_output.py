@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.confirmation import MAX_REPEATED
+from pytest_parallelrun.contract.bounds import MAX_REPEATED
 from pytest_parallelrun.contract.entry.baseline import run_baseline
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, why_random

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_parallelrun.contract.bounds import MAX_REPEATED
 from pytest_parallelrun.contract.check import SkipReason
-from pytest_parallelrun.contract.confirmation import MAX_REPEATED
 from pytest_parallelrun.contract.dependence.state import on_service, traceback_of
 from pytest_parallelrun.contract.entry.mini_batches import answer_of
 from pytest_parallelrun.contract.entry.preconditions import (

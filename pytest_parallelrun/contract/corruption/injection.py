@@ -106,6 +106,8 @@ def _depends_on_content(
     rows = as_rows(ended.value)
     if difference(valid_rows, rows) is None:
         return False
+    if observations.is_known and observations.nondeterministic is None:
+        return True
     # The worker of the valid attempt had seen others before; differences between two fresh workers are random.
     fresh = [_rows_of_fresh_worker(session, mini_batch) for _ in range(2)]
     random = nondeterministic_values(fresh[0], fresh[1])

@@ -24,7 +24,7 @@ from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt
+    from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, Need
     from pytest_parallelrun.contract.corruption.broken_content import Damage
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
@@ -138,14 +138,17 @@ def _tells(observations: Observations, trial: CorruptionTrial, after: list[Probe
     valid = answer_of(trial.valid.ended)
     if any(observations.first_difference(valid, answer_of(result.ended)) is not None for result in after):
         return False
-    shows = (bad.ended.outcome in ("exception", "short") or trial.names_error(bad) for bad in trial.attempts)
+    shows = (
+        bad.need == "not needed" or bad.ended.outcome in ("exception", "short") or trial.names_error(bad)
+        for bad in trial.attempts
+    )
     return observations.kind != "files" or all(shows)
 
 
 def _of_one_fresh_worker(observations: Observations) -> CorruptionTrial | None:
     """Results of a worker that gets bad files first, and then valid ones; None if several are needed.
 
-    That is enough if it does not read its items, or if it kept only what it read of valid ones.
+    That is enough if it does not open its items, or if it kept only what it read of valid ones.
     """
     known = _known(observations)
     if known is None or observations.kind != "files":
@@ -160,27 +163,33 @@ def _of_one_fresh_worker(observations: Observations) -> CorruptionTrial | None:
         suppress(TooManyInitCalls, WorkerStartError),
         observations.entry.session(probe_limit=observations.probe_limit, thread=thread) as session,
     ):
+        not_needed: list[State] = []
         if unread:
-            for state in _UNREADABLE:
-                bad = try_bad_file(observations, session, mini_batch, state, whole=True)
-                trial.attempts.append(bad._replace(need="not needed"))
-            results = [*(bad.result for bad in trial.attempts), observations.attempt(session, mini_batch)]
-            valid = answer_of(trial.valid.ended)
-            if any(observations.first_difference(valid, answer_of(one.ended)) is not None for one in results):
+            valid, paths = answer_of(trial.valid.ended), paths_of(mini_batch.payload)
+            bad = [try_bad_file(observations, session, mini_batch, state, whole=True) for state in _UNREADABLE]
+            results = [*(one.result for one in bad), observations.attempt(session, mini_batch)]
+            if any(opens(one.files, path) for one in results for path in paths):
                 return None
-            if any(opens(one.files, path) for one in results for path in paths_of(mini_batch.payload)):
+            same = [observations.first_difference(valid, answer_of(one.ended)) is None for one in results]
+            if not same[-1]:
                 return None
             observations.remember(OFF_MAIN_THREAD, lambda: True)
-            return trial
+            if all(same):
+                trial.attempts.extend(one._replace(need="not needed") for one in bad)
+                return trial
+            # It looks at them: whether there is such a file, how large it is.
+            not_needed = [state for state, is_same in zip(_UNREADABLE, same, strict=False) if is_same]
         for state in _UNREADABLE:
-            trial.attempts.append(try_bad_file(observations, session, mini_batch, state)._replace(need="needed"))
+            need: Need = "not needed" if state in not_needed else "needed"
+            trial.attempts.append(try_bad_file(observations, session, mini_batch, state)._replace(need=need))
         if all(bad.lost <= 1 for bad in trial.attempts):
             empty = try_bad_file(observations, session, mini_batch, "empty")
             trial = replace(trial, empty=empty if empty.ended.outcome in ("exception", "short") else None)
         observations.restore()
         if not _tells(observations, trial, [observations.attempt(session, mini_batch)]):
             return None
-        session.renew()
+        if not unread:
+            session.renew()
         damages = damages_of(_first_path(mini_batch))
         tried = [_try_damage(observations, session, mini_batch, damage) for damage in damages]
         return None if any(_is_hidden(observations, trial, one) for one in tried) else trial

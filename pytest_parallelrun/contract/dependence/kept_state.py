@@ -15,6 +15,7 @@ from io import IOBase
 from types import FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from pytest_parallelrun.contract.bounds import MAX_KEYS, MAX_SENT
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt
 from pytest_parallelrun.contract.phrases import items_text
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
 
 MAX_TEXT = 60
-MAX_SENT = 400
-"""Characters of a value that are shown, and that a worker sends: they may contain the path of the sample."""
-MAX_KEYS = 200
+"""Characters of a value that are shown."""
 MAX_SHOWN = 3
 """Changes that a finding names."""
 _FOLDER = ""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_parallelrun.contract.bounds import MAX_TIMED_PROBE, MAX_TIMED_REPETITIONS, MAX_TIMED_ROWS, MAX_TIMED_SECONDS
 from pytest_parallelrun.contract.entry.mini_batches import attempt, joined, some_of
-from pytest_parallelrun.emulator.splitting.input_paths import locate
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
@@ -91,7 +89,7 @@ def _measure(observations: Observations) -> RunTimeModel | None:
     if settings.partition_keys:
         sized_by = ""
     elif observations.kind == "tabular" and settings.mini_batch_rows is None:
-        bytes_per_item, _ = rows_of_sample(observations)
+        bytes_per_item = observations.bytes_per_row
     if observations.is_known:
         times = cast("Times", observations.screening.answers[TIMES])
     else:
@@ -147,7 +145,7 @@ def full_size(observations: Observations) -> int:
         return max((one.mini_batch.size for one in observations.baseline.result.attempts), default=0)
     if observations.kind == "files":
         return settings.files_per_mini_batch
-    return rows_of_sample(observations)[1] if settings.mini_batch_rows is None else settings.mini_batch_rows
+    return settings.mini_batch_rows or max(1, int(settings.bytes_per_mini_batch / observations.bytes_per_row))
 
 
 def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> Times:
@@ -205,26 +203,6 @@ def _enlarged(session: ProbeSession, pool: Payload, rows: int) -> Payload:
     if affordable <= len(pool):
         return pool
     return some_of(joined([pool] * -(-affordable // len(pool))), 0, affordable)
-
-
-def rows_of_sample(observations: Observations) -> tuple[float, int]:
-    """Bytes of a row of the sample, and rows in a mini-batch of the configured size."""
-    # Remembered, since every row of the input is counted.
-    return observations.remember("rows", lambda: _count_rows(observations))
-
-
-def _count_rows(observations: Observations) -> tuple[float, int]:
-    sample, settings = observations.baseline.sample.input, observations.entry.settings
-    # A job that ended early has not seen all of its rows.
-    job = observations.baseline.result
-    attempted = (last.mini_batch for last in observations.baseline.last_attempts.values())
-    batches = attempted if job.status == "Completed" else observations.entry.opened.mini_batches()
-    rows = sum(batch.size for batch in batches)
-    paths = [sample] if isinstance(sample, str) else sample
-    locations = [locate(path, os.getcwd(), must_exist=True) for path in paths]
-    size = sum(os.path.getsize(path) for location in locations for path in location.paths())
-    bytes_per_row = max(1.0, size / max(rows, 1))
-    return bytes_per_row, max(1, int(settings.bytes_per_mini_batch / bytes_per_row))
 
 
 def line(times: dict[int, list[float]]) -> tuple[float, float, bool]:

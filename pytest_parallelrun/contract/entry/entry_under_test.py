@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.bounds import MAX_COPIED_BYTES, MAX_COPIED_FILES
-from pytest_parallelrun.contract.entry.init_calls import InitCalls, sparing
+from pytest_parallelrun.contract.entry.init_calls import MAX_WORKERS, InitCalls, sparing
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_of, table_itself
 from pytest_parallelrun.emulator.clock import real_monotonic
@@ -223,11 +223,15 @@ class EntryUnderTest:
     ) -> JobResult:
         make_engine = engine_maker(job.engine)
         if of_gate:
-            make_engine = sparing(make_engine, self.init_calls)
+            most = 1 if self.engine == "inprocess" else MAX_WORKERS
+            make_engine = sparing(make_engine, self.init_calls, most)
         paths = paths_in(self.arguments, job.settings.environment_variables)
         began = real_monotonic()
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
             result = job.run_on(make_engine, beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
+        wanted = job.settings.instance_count * job.settings.max_concurrency_per_instance
+        if of_gate and most < wanted:
+            result.notes += (f"the gate used {most} of {wanted} workers, because each of them calls init()",)
         # The clock of a job runs on where a script sleeps.
         self.init_calls.add(result.init_calls, min(real_monotonic() - began, result.seconds_to_start))
         self.gaps.update(dict.fromkeys(result.gaps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,20 +74,21 @@ class InitCalls:
 
 
 MAX_WORKERS = 2
-"""Workers of a job of the gate: `screening` shows with two that init() and run() work beside others."""
+"""Processes for a job of the gate. In one process, where workers take turns, one worker is enough: `screening` shows
+with two that init() and run() work beside others.
+"""
 
 
-def sparing(make_engine: PersistentEngineMaker, calls: InitCalls) -> PersistentEngineMaker:
-    """Makes engines with at most MAX_WORKERS workers, which end a job that calls init() too often."""
+def sparing(make_engine: PersistentEngineMaker, calls: InitCalls, most: int) -> PersistentEngineMaker:
+    """Makes engines with at most that many workers, which end a job that calls init() too often."""
 
     def made(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> PersistentEngine:
-        instances = min(settings.instance_count, MAX_WORKERS)
-        each = min(settings.max_concurrency_per_instance, MAX_WORKERS // instances)
+        instances = min(settings.instance_count, most)
+        each = min(settings.max_concurrency_per_instance, most // instances)
         calls.require(instances * each)
         few = settings.replace(instance_count=instances, max_concurrency_per_instance=each)
         engine = make_engine(plan, splitter, few, faults)
-        wanted = settings.instance_count * settings.max_concurrency_per_instance
-        collect, notes = engine.collect, engine.notes
+        collect = engine.collect
 
         def collect_within_limit(patience: Patience | None = None) -> AttemptEnded | None:
             if calls.total + engine.workers_made > MAX_INIT_CALLS - RESERVED_INIT_CALLS:
@@ -97,11 +98,7 @@ def sparing(make_engine: PersistentEngineMaker, calls: InitCalls) -> PersistentE
                 )
             return collect(patience)
 
-        def notes_on_workers() -> Sequence[str]:
-            note = f"{instances * each} of {wanted} workers were started, because each of them calls init()"
-            return [*notes(), *([note] if wanted > instances * each else [])]
-
-        engine.collect, engine.notes = collect_within_limit, notes_on_workers  # type: ignore[method-assign]
+        engine.collect = collect_within_limit  # type: ignore[method-assign]
         return engine
 
     return made

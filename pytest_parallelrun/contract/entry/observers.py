@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_parallelrun.contract.bounds import MAX_CAUGHT
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of, is_of_user
 from pytest_parallelrun.emulator.folders import without_job_folder
 
@@ -154,8 +155,6 @@ def _comparable(values: dict[str, object]) -> dict[str, object]:
     }
 
 
-MAX_CAUGHT = 50
-"""Different exceptions that are recorded."""
 _LOOKING = ("exists", "lexists", "isfile", "is_file", "isdir", "is_dir", "glob", "iglob")
 
 

@@ -9,11 +9,12 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from pytest_parallelrun.contract.bounds import MAX_FAILED, MAX_GROUPS, MAX_ITEMS, evenly
+from pytest_parallelrun.contract.bounds import MAX_FAILED, MAX_GROUP_BYTES, MAX_GROUPS, MAX_ITEMS, MIN_GROUPS, evenly
 from pytest_parallelrun.contract.entry.mini_batches import Observation, SampleMiniBatch, attempt, paths_of
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.contract.rows.comparison import NondeterministicValues, nondeterministic_values
 from pytest_parallelrun.contract.rows.values import Key
+from pytest_parallelrun.emulator.splitting.input_paths import locate
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
@@ -112,7 +113,11 @@ class SampleAttempts:
 
     def _load(self, ids: Sequence[int]) -> tuple[SampleMiniBatch, ...]:
         """Some of the mini-batches, each with its share of the items, evenly spaced; a partition is never cut."""
-        chosen = [self.baseline.last_attempts[id] for id in evenly(ids, MAX_GROUPS)]
+        most = MAX_GROUPS
+        if ids and self.kind == "tabular":
+            largest = max(self.baseline.last_attempts[id].mini_batch.size for id in ids)
+            most = max(MIN_GROUPS, min(most, int(MAX_GROUP_BYTES / largest / self.bytes_per_row)))
+        chosen = [self.baseline.last_attempts[id] for id in evenly(ids, most)]
         if not self.entry.settings.partition_keys:
             return tuple(self._loaded(attempt, MAX_ITEMS // len(chosen)) for attempt in chosen)
         items, fitting = 0, []
@@ -122,6 +127,19 @@ class SampleAttempts:
                 items += last.mini_batch.size
         smallest = sorted(chosen, key=lambda last: last.mini_batch.size)[:1]
         return tuple(self._loaded(last, last.mini_batch.size) for last in fitting or smallest)
+
+    @cached_property
+    def bytes_per_row(self) -> float:
+        """Bytes of a row of the sample, if it is a table."""
+        sample, job = self.baseline.sample.input, self.baseline.result
+        # A job that ended early has not seen all of its rows.
+        attempted = (last.mini_batch for last in self.baseline.last_attempts.values())
+        batches = attempted if job.status == "Completed" else self.entry.opened.mini_batches()
+        locations = [
+            locate(path, os.getcwd(), must_exist=True) for path in ([sample] if isinstance(sample, str) else sample)
+        ]
+        size = sum(os.path.getsize(path) for location in locations for path in location.paths())
+        return max(1.0, size / max(sum(batch.size for batch in batches), 1))
 
     def whole(self, attempt: AttemptEnded) -> SampleMiniBatch:
         """The mini-batch of an attempt, up to MAX_ITEMS of its items."""
@@ -196,8 +214,10 @@ class SampleAttempts:
         return cast("T", self._remembered[name])
 
     def share_with(self, other: SampleAttempts, remembered: str | None) -> None:
-        """Gives another one this copy of the sample, and what is remembered under a name, if anything is."""
-        other.__dict__["_copy"] = self._copy
+        """Gives another one this copy of the sample with its mini-batches, and what is remembered under a name, if
+        anything is.
+        """
+        other.__dict__.update({"_copy": self._copy, "answered": self.answered})
         other._strays, other._originals = self._strays, self._originals
         if remembered in self._remembered:
             other._remembered[remembered] = self._remembered[remembered]

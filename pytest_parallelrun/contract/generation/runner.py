@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.bounds import MAX_DRAWN_BATCHES, MAX_DRAWN_BYTES, evenly
 from pytest_parallelrun.contract.dependence.kept_state import KeptState, kept_state
-from pytest_parallelrun.contract.dependence.run_time import rows_of_sample
 from pytest_parallelrun.contract.dependence.state import FIX_OF_MISSING, RESULTS_KEPT, STATE_KEPT, StateDependence
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
@@ -130,8 +129,7 @@ class ExampleRunner:
         if entry.kind != "files":
             valid = evenly(valid, MAX_DRAWN_BATCHES)
         if entry.kind == "tabular":
-            bytes_per_row, _ = rows_of_sample(self.observations)
-            largest = max(batch.size for batch in valid) * bytes_per_row
+            largest = max(batch.size for batch in valid) * self.observations.bytes_per_row
             valid = evenly(valid, max(1, int(MAX_DRAWN_BYTES / largest)))
         sample = Sample(PartOfInput(entry.opened, valid), settings=entry.settings)
         self.left_out = sample.sampled or ""

@@ -1,4 +1,7 @@
-"""An input -> its mini-batches, lazily. `open_input()` detects the kind of input."""
+"""An input -> its mini-batches, lazily. `open_input()` detects the kind of input.
+
+Splitters are imported where they are needed: a worker process imports this package for its types alone.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,6 @@ from typing import TYPE_CHECKING, TypeGuard, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
-from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
 from pytest_parallelrun.emulator.splitting.input_paths import (
     Format,
     InputLocation,
@@ -21,21 +21,12 @@ from pytest_parallelrun.emulator.splitting.input_paths import (
     is_mltable,
     locate,
 )
-from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
-from pytest_parallelrun.emulator.splitting.mltable import open_mltable
 from pytest_parallelrun.emulator.splitting.model import (
     MultiInput,
     Source,
     Splitter,
     TableSplitter,
     refuse_rows,
-)
-from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
-from pytest_parallelrun.emulator.splitting.partitions import (
-    CHUNK_BYTES,
-    PartitionedFileSplitter,
-    PartitionedTable,
-    values_by_path,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +52,11 @@ def open_input(source: Source, settings: JobSettings, *, base: Path | None = Non
     if _is_frame(source):
         frame = cast("pd.DataFrame", source)
         refuse_rows("frame", settings.mini_batch_rows, "input")
+        from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
+
         if settings.partition_keys:
+            from pytest_parallelrun.emulator.splitting.partitions import CHUNK_BYTES, PartitionedTable
+
             return PartitionedTable(FrameSplitter(frame, CHUNK_BYTES), settings.partition_keys)
         return FrameSplitter(frame, settings.bytes_per_mini_batch)
     listed = isinstance(source, (list, tuple))
@@ -112,11 +107,15 @@ class _Opening:
                 "inputs are for profile v1."
             )
         if tables:
+            from pytest_parallelrun.emulator.splitting.mltable import open_mltable
+
             location = self._locations[paths[0]]
             return open_mltable(os.path.normpath(location.root), location.input_path, self._settings)
         form = format_of(paths, self._locations, self._settings, listed=listed)
         label = "of a list" if listed else _label(self._locations[paths[0]])
         if form == "json_lines":
+            from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
+
             rows = self._settings.mini_batch_rows
             assert rows is not None
             return JsonLinesSplitter(self._named_paths(paths), rows, label=label)
@@ -124,13 +123,19 @@ class _Opening:
             return self._files(paths, listed=listed, label=label)
         keys = self._settings.partition_keys
         if keys:
+            from pytest_parallelrun.emulator.splitting.partitions import CHUNK_BYTES, PartitionedTable
+
             return PartitionedTable(self._table(form, paths, CHUNK_BYTES, label), keys)
         return self._table(form, paths, self._settings.bytes_per_mini_batch, label)
 
     def _table(self, form: Format, paths: Sequence[str], size: int, label: str) -> TableSplitter:
         files = self._named_paths(paths)
         if form == "parquet":
+            from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
+
             return ParquetSplitter(files, size, label=label)
+        from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
+
         settings = self._settings
         return CsvSplitter(files, size, encoding=settings.encoding, delimiter=settings.delimiter, label=label)
 
@@ -146,12 +151,16 @@ class _Opening:
         known = self._known if listed else None
         keys = settings.partition_keys
         if keys:
+            from pytest_parallelrun.emulator.splitting.partitions import PartitionedFileSplitter, values_by_path
+
             values = [
                 values_of_file
                 for path in paths
                 for values_of_file in values_by_path(locations[path].names if path in locations else [path], keys, path)
             ]
             return PartitionedFileSplitter(root, names, values, keys, known=known, label=label)
+        from pytest_parallelrun.emulator.splitting.files import FileSplitter
+
         return FileSplitter(
             root,
             names,

@@ -8,7 +8,7 @@ step: mini-batches never cross files).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
@@ -48,6 +48,10 @@ class _Groups(NamedTuple):
     first: int
     last: int
     first_row: int
+
+    @property
+    def size(self) -> int:
+        return sum(size for _, size in self.file.groups[self.first : self.last])
 
 
 class ParquetSplitter(TableSplitter):
@@ -101,7 +105,8 @@ class ParquetSplitter(TableSplitter):
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         span = cast("_Groups", mini_batch.position)
         try:
-            with _opened(span.file.path) as file:
+            # Opened inside: a file keeps the pool that it was opened with.
+            with _tidy_memory() if span.size > BYTES_READ_AT_ONCE else nullcontext(), _opened(span.file.path) as file:
                 frame = self._frame(file, span)
         except (InputError, OSError, ValueError) as error:
             raise LoadError(f"'{span.file.path}' changed since it was split: {error}") from error
@@ -131,16 +136,10 @@ class ParquetSplitter(TableSplitter):
         import pyarrow as pa
 
         fields = list(self._schema)
-        size = sum(compressed for _, compressed in span.file.groups[span.first : span.last])
-        if size <= BYTES_READ_AT_ONCE:
-            frame = self._columns(file, span, fields)
-        else:
-            step = max(1, len(fields) * BYTES_READ_AT_ONCE // size)
-            with _tidy_memory():
-                parts = [self._columns(file, span, fields[at : at + step]) for at in range(0, len(fields), step)]
-                # Not pd.concat(), which keeps the parts apart: inserting a column next to more than 100 of them warns.
-                frame = pd.DataFrame({name: part[name] for part in parts for name in part})
-                del parts
+        step = max(1, len(fields) * BYTES_READ_AT_ONCE // max(span.size, 1))
+        parts = [self._columns(file, span, fields[at : at + step]) for at in range(0, len(fields) or 1, step)]
+        # Not pd.concat(), which keeps the parts apart: inserting a column next to more than 100 of them warns.
+        frame = parts[0] if len(parts) == 1 else pd.DataFrame({name: part[name] for part in parts for name in part})
         for field in self._schema:
             if field.name in self._nulls and pa.types.is_integer(field.type):
                 frame[field.name] = frame[field.name].astype("float64")
