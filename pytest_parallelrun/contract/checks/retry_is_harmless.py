@@ -17,7 +17,15 @@ from pytest_parallelrun.contract.check import SkipReason
 from pytest_parallelrun.contract.corruption.items import ends_for_bad_items, reads_no_items
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import Generators
-from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
+from pytest_parallelrun.contract.dependence.state import (
+    FILES_KEPT,
+    FIX_OF_FILES,
+    STATE_KEPT,
+    case_of_history,
+    dependence,
+    files_left,
+    traceback_of,
+)
 from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
 from pytest_parallelrun.contract.entry.mini_batches import answer_of, joined_answers, merged
 from pytest_parallelrun.contract.entry.preconditions import (
@@ -262,14 +270,17 @@ def _compare_rows(
         if undecided:
             return undecided
         state = dependence(observations) if delivery == _TO_THE_SAME else None
-        kept = state is not None and state.origin == "memory"
         finding = _of_rows(mini_batch, delivery, answer, difference)
         faults = (Fault.delivers_twice(mini_batch=mini_batch.id, attempt=1),) if delivery == _TO_THE_SAME else ()
         case = replace(case_of_history(observations, (mini_batch,), once), faults=faults)
-        if delivery == _TO_THE_SAME:
+        cause = finding.cause or observations.cause_of_process
+        if state is not None and state.origin == "files":
+            what = sentences(finding.what, files_left(observations, mini_batch))
+            finding, cause = replace(finding, what=what, fix=FIX_OF_FILES), FILES_KEPT
+        elif delivery == _TO_THE_SAME:
             changes = kept_state(observations, mini_batch)
             finding = replace(finding, what=sentences(finding.what, changes.evidence), fix=changes.fix or finding.fix)
-        cause = STATE_KEPT if kept else finding.cause or observations.cause_of_process
+            cause = STATE_KEPT if state is not None and state.origin == "memory" else cause
         check.fail(replace(finding, cause=cause, case=case))
     return "" if nondeterministic is None or nondeterministic.harmless else why_random(nondeterministic)
 

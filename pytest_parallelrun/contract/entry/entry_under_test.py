@@ -225,7 +225,7 @@ class EntryUnderTest:
             make_engine = sparing(make_engine, self.init_calls)
         paths = paths_in(self.arguments, job.settings.environment_variables)
         began = real_monotonic()
-        with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
+        with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs), code=self.entry.code_root):
             result = job.run_on(make_engine, beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
         # The clock of a job runs on where a script sleeps.
         self.init_calls.add(result.init_calls, min(real_monotonic() - began, result.seconds_to_start))
