@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,10 @@ from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import changes_undrawn
 from pytest_parallelrun.contract.dependence.state import (
-    FILES_KEPT,
-    FIX_OF_FILES,
     STATE_KEPT,
     case_of_history,
     dependence,
-    files_left,
+    of_left_files,
     on_service,
     traceback_of,
 )
@@ -30,7 +29,6 @@ from pytest_parallelrun.contract.entry.preconditions import (
     skip_without_worker,
 )
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
-from pytest_parallelrun.contract.phrases import sentences
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values, reassigned, unsteady
 
 if TYPE_CHECKING:
@@ -178,26 +176,23 @@ def _of_misplaced(
 
 def _of_order(observations: Observations, state: StateDependence) -> Finding:
     mini_batch, in_files = state.mini_batch, state.origin == "files"
-    return Finding(
-        what=sentences(
+    finding = Finding(
+        what=(
             f"Results depend on the order of mini-batches: when mini-batch {mini_batch.id} comes first, run() "
             f"{state.difference[0]}; after {state.before_text()} it {state.difference[1]}"
-            + (", on a fresh worker too." if in_files else "."),
-            files_left(observations, state.before[-1]) if in_files else "",
+            + (", on a fresh worker too." if in_files else ".")
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(state.warm),
         service=on_service("mini-batches come in any order, and retries at the end", state.fresh, state.warm),
-        fix=(
-            FIX_OF_FILES
-            if in_files
-            else kept_state(observations, state.before[-1]).fix
-            or "create what run() changes inside run(), or key it by the item: a result may depend on its own item "
-            "only."
-        ),
-        cause=FILES_KEPT if in_files else STATE_KEPT,
         case=case_of_history(observations, (*state.before, mini_batch), state.fresh),
     )
+    if in_files:
+        return of_left_files(observations, state.before[-1], finding)
+    fix = kept_state(observations, state.before[-1]).fix or (
+        "create what run() changes inside run(), or key it by the item: a result may depend on its own item only."
+    )
+    return replace(finding, fix=fix, cause=STATE_KEPT)
 
 
 def _of_chance(observations: Observations) -> Finding:
