@@ -64,7 +64,7 @@ def test_a_script_that_looks_at_one_item_is_found_where_the_size_is_one(judged: 
         ("sorted(os.listdir(os.path.dirname(mini_batch[0])))", "use only the paths in mini_batch."),
         (
             "[open(p).read() + p[-10:] for p in sorted(glob.glob(os.path.dirname(mini_batch[0]) + '/*'))]",
-            "alone, run() opens item_",
+            "use only the paths in mini_batch: a listing",
         ),
         ("[f'{n} {k}' for n in names[:len(names) // 2 * 2] or names for k in 'ab']", "A loop over chunks"),
     ],
