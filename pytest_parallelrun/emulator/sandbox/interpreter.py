@@ -222,7 +222,7 @@ class Interpreter:
         # As in a new process: a script may change these objects, so comparing them would show nothing.
         if "asyncio.events" in _known:
             _known["asyncio.events"]._event_loop_policy = None
-        if "multiprocessing.process" in _known:
+        with suppress(KeyError):
             _known["multiprocessing.process"].current_process()._config["tempdir"] = None
         if "decimal" in _known:
             _known["decimal"].setcontext(_known["decimal"].DefaultContext)
