@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.bounds import MAX_SINGLES, MAX_TIMED_PROBE
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.dependence.run_time import fix_of, run_time, safe_timeout
+from pytest_parallelrun.contract.dependence.run_time import fix_of, once_in_init, run_time, safe_timeout
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import singles_of
 from pytest_parallelrun.contract.entry.sample_attempts import MIN_PROBE
@@ -111,7 +111,7 @@ def _of_timeout(observations: Observations, attempt: AttemptEnded) -> tuple[str,
     if model is None:
         return "", _QUICKER
     if not model.in_time:
-        return _of_one_item(observations, size, limit)
+        return _of_one_item(observations, attempt, limit)
     if model.cut is not None:
         return _of_some_item(observations, model)
     fitting = model.items_within(limit)
@@ -119,11 +119,11 @@ def _of_timeout(observations: Observations, attempt: AttemptEnded) -> tuple[str,
     return (
         f"It is slow and does not hang: {seconds_text(model.per_item)} per {model.noun} make {seconds_text(expected)} "
         f"for {count_text(size, model.noun)}, and {fitting:,} fit into {limit:g} s.",
-        fix_of(model, limit, model.seconds(max(size, model.full_size))),
+        fix_of(model, limit, model.seconds(max(size, model.full_size)), attempt.failure),
     )
 
 
-def _of_one_item(observations: Observations, size: int, limit: float) -> tuple[str, str]:
+def _of_one_item(observations: Observations, attempt: AttemptEnded, limit: float) -> tuple[str, str]:
     """One item alone takes too long: it gets more time."""
     mini_batch = observations.timed_out[0]
     one = mini_batch if mini_batch.partition else mini_batch.part(0)
@@ -133,12 +133,11 @@ def _of_one_item(observations: Observations, size: int, limit: float) -> tuple[s
         ended = observations.attempt(session, one)[0]
     if ended.failure is None:
         timeout = f"timeout={safe_timeout(ended.running)}"
-        alone = (
-            f"mini_batch_size=1 and {timeout}" if size > 1 and observations.kind == "files" else f"{timeout} or more"
-        )
+        split = attempt.mini_batch.size > 1 and observations.kind == "files"
+        alone = f"mini_batch_size=1 and {timeout}" if split else f"{timeout} or more"
         return (
             f"It is slow and does not hang: {one.items()} alone takes {seconds_text(ended.running)}.",
-            f"set {alone}, or make run() quicker",
+            f"{once_in_init(None, attempt.failure)}set {alone}, or make run() quicker",
         )
     place = "" if ended.failure.frame is None else f", at {_place(ended.failure.frame)}, where it was interrupted"
     return (

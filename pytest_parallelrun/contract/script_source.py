@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,33 @@ def changes_folder(path: str) -> int | None:
     """The first line of a script that visibly calls os.chdir()."""
     calls = (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
     return next((call.lineno for call in calls if _name_called(call) == "chdir"), None)
+
+
+def called_for_no_item(frames: Sequence[Frame]) -> str:
+    """The first function on the way through these frames that gets nothing of an item, and the line of its call; or "".
+
+    Its result is used: a call without one may be a pause.
+    """
+    for caller, called in pairwise(frames):
+        tree = parsed(caller.file)
+        name = called.function
+        if name == "__init__":
+            classes = [node for node in ast.walk(parsed(called.file)) if isinstance(node, ast.ClassDef)]
+            name = next((each.name for each in classes if _covers(each, called.line)), name)
+        functions = [node for node in ast.walk(tree) if isinstance(node, _Function) and node.name == caller.function]
+        local = {name for node in functions for name in _bound(node)}
+        local.update(node.arg for function in functions for node in ast.walk(function) if isinstance(node, ast.arg))
+        pauses = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+        for node in ast.walk(tree):
+            if _name_called(node) != name or node in pauses or not _covers(node, caller.line):
+                continue
+            if local.isdisjoint(each.id for each in ast.walk(node) if isinstance(each, ast.Name)):
+                return f"{name}() (line {caller.line})"
+    return ""
+
+
+def _covers(node: ast.AST, line: int) -> bool:
+    return isinstance(node, ast.expr | ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
 
 
 def run_has_loop(path: str) -> bool:

@@ -14,6 +14,9 @@ from pytest_parallelrun.emulator.sandbox.modules import is_installed_path
 from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 
 PYTHON_PATH = "PYTHONPATH"
+_TEMPORARY = ("TMPDIR", "TEMP", "TMP")
+MAX_TEMPORARY = 72
+"""Characters of a temporary folder: sockets of multiprocessing are in it, whose paths are short (104 on macOS)."""
 
 
 class NumberedWorker(Protocol):
@@ -70,6 +73,14 @@ class WorkerPlan:
         """The folder for the output of a worker, if it is kept."""
         folder = self.log_folder / "user" / stream / instance_name(worker.instance)
         return folder / f"{worker.name}.{stream}.txt"
+
+    def environment_of(self, instance: int) -> dict[str, str]:
+        """`environment`, with the temporary folder of a machine, which all its workers share and no other job."""
+        folder = self.folder / f"tmp{instance}"
+        if len(str(folder)) > MAX_TEMPORARY or not self.environment.keys().isdisjoint(_TEMPORARY):
+            return dict(self.environment)
+        folder.mkdir(parents=True, exist_ok=True)
+        return {**dict.fromkeys(_TEMPORARY, str(folder)), **self.environment}
 
     def worker_info(self, name: str, instance: int) -> WorkerInfo:
         """What the stand-ins say about the worker of that name."""

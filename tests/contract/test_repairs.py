@@ -204,6 +204,26 @@ REPAIRS = [
         edits={"{uuid.uuid4()}": "{Path(mini_batch[0]).stem}"},
     ),
     Repair(
+        name="unpacks_into_one_folder",
+        check="independent_of_order",
+        first="Results depend on the order of mini-batches: when mini-batch 0 comes first, run() returns 2 rows",
+        advice="Give the temporary files of each item a new folder: with tempfile.TemporaryDirectory() as folder",
+        edits={
+            "        with zipfile.ZipFile(path) as archive:\n            archive.extractall(FOLDER)\n"
+            "        lines = 0\n        for log in glob.glob(os.path.join(FOLDER, ": "        lines = 0\n"
+            "        with tempfile.TemporaryDirectory() as folder:\n"
+            "          with zipfile.ZipFile(path) as archive:\n            archive.extractall(folder)\n"
+            "          for log in glob.glob(os.path.join(folder, ",
+        },
+    ),
+    Repair(
+        name="reads_as_latin_1",
+        check="reports_failures",
+        first="Text is read in the wrong encoding: rows hold",
+        advice='name the encoding that the file has, as in open(path, encoding="utf-8")',
+        edits={'encoding="latin-1"': 'encoding="utf-8"'},
+    ),
+    Repair(
         name="one_bad_file_fails_all",
         check="one_bad_item_costs_one_item",
         outcome="advice",

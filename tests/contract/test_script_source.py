@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.script_source import returns_of_none
+from pytest_parallelrun.contract.script_source import called_for_no_item, returns_of_none
+from pytest_parallelrun.emulator.events import Frame
 
 MISSING = "the end of run() in line {}, where a `return` is missing"
 OWN_LINE = "returns None: call it in a line of its own"
@@ -72,3 +73,34 @@ def test_a_run_that_is_no_plain_function_is_left_alone(tmp_path: Path) -> None:
     script = tmp_path / "score.py"
     script.write_text("run = print\n", encoding="utf-8")
     assert returns_of_none(str(script)) == []
+
+
+CALLS = """
+class Model:
+    def __init__(self):
+        read(PATH)
+
+def run(batch):
+    model = Model()
+    once = load(PATH, key=1)
+    pause()
+    for item in batch:
+        each = load(item)
+        inner(lambda: load(PATH))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "called", "expected"),
+    [
+        (7, Frame("score.py", 4, "__init__"), "Model() (line 7)"),
+        (8, Frame("score.py", 99, "load"), "load() (line 8)"),
+        (9, Frame("score.py", 99, "pause"), ""),
+        (11, Frame("score.py", 99, "load"), ""),
+    ],
+    ids=["class", "constants", "pause", "item"],
+)
+def test_a_call_that_gets_nothing_of_an_item(line: int, called: Frame, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "score.py"
+    path.write_text(CALLS, encoding="utf-8")
+    assert called_for_no_item([Frame(str(path), line, "run"), called._replace(file=str(path))]) == expected

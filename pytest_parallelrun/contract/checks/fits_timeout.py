@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.dependence.run_time import RunTimeModel
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.events import Failure
 
 
 def test_fits_timeout(
@@ -51,7 +52,7 @@ def test_fits_timeout(
                 location=parallelrun_baseline.location_of(over),
                 counts="" if model is None else _figures(model, limit),
                 service=shown_for("timeout"),
-                fix=_fix_of_a_timeout(model, limit, partitions=bool(settings.partition_keys)),
+                fix=_fix_of_a_timeout(model, limit, over.failure, partitions=bool(settings.partition_keys)),
             )
         )
         return
@@ -103,9 +104,9 @@ def _largest(model: RunTimeModel, limit: float) -> str:
     return f"at most {text}" if model.cut else text if model.is_solid else f"{text} or more"
 
 
-def _fix_of_a_timeout(model: RunTimeModel | None, limit: float, *, partitions: bool) -> str:
+def _fix_of_a_timeout(model: RunTimeModel | None, limit: float, failure: Failure | None, *, partitions: bool) -> str:
     if model is not None and model.seconds(model.full_size) >= limit:
-        return fix_of(model, limit, model.seconds(model.full_size))
+        return fix_of(model, limit, model.seconds(model.full_size), failure if model.in_time else None)
     # The measurements do not explain it.
     return ("use " if partitions else "use a smaller mini_batch_size or ") + "a larger timeout, or make run() quicker"
 

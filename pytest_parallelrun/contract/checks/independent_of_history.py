@@ -9,6 +9,7 @@ from pytest_parallelrun.contract.dependence.state import (
     STATE_KEPT,
     case_of_history,
     dependence,
+    files_left,
     on_service,
     traceback_of,
 )
@@ -49,7 +50,7 @@ def _of_history(observations: Observations, state: StateDependence) -> Finding:
         what=sentences(
             f"run() depends on earlier mini-batches: for mini-batch {mini_batch.id} a fresh worker "
             f"{state.difference[0]}; after {state.before_text()} the same worker {state.difference[1]}.",
-            kept.evidence,
+            kept.evidence or files_left(observations, state.before[-1]),
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(state.warm),
@@ -58,7 +59,7 @@ def _of_history(observations: Observations, state: StateDependence) -> Finding:
         ),
         fix=kept.fix
         or "find what run() changes outside of itself: a module variable, a list or cache that grows, an object made "
-        "by init(), an exhausted generator. Create it inside run(), or key it by the item.",
+        "by init(), an exhausted generator, files at a fixed path. Create it inside run(), or key it by the item.",
         cause=STATE_KEPT,
         case=case_of_history(observations, (*state.before, mini_batch), state.fresh),
     )

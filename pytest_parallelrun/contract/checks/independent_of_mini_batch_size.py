@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,12 +23,16 @@ from pytest_parallelrun.contract.entry.mini_batches import (
     SampleMiniBatch,
     answer_of,
     called_as,
+    joined,
     joined_answers,
     merged,
+    paths_of,
+    rows_of,
     singles_of,
 )
 from pytest_parallelrun.contract.entry.preconditions import pass_unless_random, require_rows, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.phrases import sentences
 from pytest_parallelrun.contract.rows.comparison import row_text
 from pytest_parallelrun.emulator.splitting.model import count_text
 
@@ -50,6 +55,10 @@ _OF_EXTRA_ROWS = (
     "return rows of the items alone. A summary row or a header is repeated for each mini-batch; a listing of the "
     "folder finds files of other mini-batches too: use only the paths in mini_batch. If such rows are wanted, add the "
     "check to parallelrun_accept, with the reason."
+)
+_OF_OTHER_ITEMS = (
+    "use only the paths in mini_batch: a listing of the folder (os.listdir(), glob) finds files of other mini-batches "
+    "too."
 )
 
 
@@ -96,12 +105,13 @@ class _Split(NamedTuple):
 
 
 class _SizeDifference(NamedTuple):
-    """The answers to a split. difference: both as text, from the first row that differs."""
+    """The answers to a split. difference: both as text, from the first row that differs. others: see _SizeSearch."""
 
     split: _Split
     of_merged: RunOutcome
     of_parts: RunOutcome
     difference: tuple[str, str]
+    others: str
 
 
 class _SizeSearch:
@@ -115,6 +125,8 @@ class _SizeSearch:
         self._fresh = fresh
         self._next_id = max(observations.baseline.last_attempts, default=0) + 1
         self.compared = 0
+        self._others = ""
+        """A sentence on a mini-batch for which run() opens items that are not in it."""
 
     def first_difference(self) -> _SizeDifference | None:
         """The first mini-batch whose parts give other rows, with as few items as were found."""
@@ -196,7 +208,9 @@ class _SizeSearch:
         difference = self._observations.first_difference(of_merged, of_parts)
         if difference is None or of_merged.ended.outcome == "timeout":
             return None
-        return _SizeDifference(split, of_merged, of_parts, difference)
+        return _SizeDifference(
+            split=split, of_merged=of_merged, of_parts=of_parts, difference=difference, others=self._others
+        )
 
     def _ask(self, mini_batches: Sequence[SampleMiniBatch]) -> RunOutcome:
         """All rows of the mini-batches, or the first failure."""
@@ -209,7 +223,13 @@ class _SizeSearch:
         for mini_batch in mini_batches:
             if self._fresh:
                 session.renew()
-            answers.append(answer_of(self._observations.attempt(session, mini_batch).ended))
+            ended, files = self._observations.attempt(session, mini_batch)
+            answers.append(answer_of(ended))
+            root, own = self._observations.root, paths_of(mini_batch.payload)
+            others = sorted(path for path in files.read.keys() - own if path.startswith(root) and os.path.isfile(path))
+            if others and mini_batch.size == 1:
+                name = self._observations.shown(others[0])
+                self._others = f"For {mini_batch.items()} alone, run() opens {name} too."
             if answers[-1].rows is None:
                 break
         return joined_answers(answers)
@@ -230,13 +250,24 @@ def _fix(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> s
         return (kept_state(observations, sizes.split.parts[0]).fix or "create what run() changes inside of run()") + (
             ". State kept between calls is often kept between items too"
         )
+    if sizes.others:
+        return _OF_OTHER_ITEMS
     merged_rows, rows = sizes.of_merged.rows, sizes.of_parts.rows
     if merged_rows is None or rows is None or len(merged_rows) == len(rows):
-        return _FOR_EACH_ITEM
+        return _FOR_EACH_ITEM + ("" if observations.kind == "files" else _of_other_rows(observations))
     # Rows that a chunk lost are in the parts, once. A summary differs, and a listing gives each part the same rows.
     together, apart = set(map(row_text, merged_rows)), {row_text(row) for row in rows}
     extra = not together <= apart or len(apart) < len(rows) > sizes.split.merged.size
     return _OF_EXTRA_ROWS if extra else _OF_CHUNKS
+
+
+def _of_other_rows(observations: Observations) -> str:
+    """What keeps a result that needs other rows. Of a column with few values, rows may belong together."""
+    frame = rows_of(joined([mini_batch.payload for mini_batch in observations.groups]))
+    columns = [name for name in frame.columns if frame[name].dtype.kind not in "bf"]
+    keys = [name for name in columns if 1 < frame[name].astype(str).nunique() <= len(frame) // 4]
+    together = f", or keep the rows of a {keys[0]} together with partition_keys={keys[0]}" if keys else ""
+    return f" Compute what needs other rows (diff(), shift(), rolling()) before the job{together}."
 
 
 def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> Finding:
@@ -257,9 +288,10 @@ def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) 
             partitions=tuple(part.partition for part in parts),
         )
     return Finding(
-        what=(
+        what=sentences(
             f"Results depend on mini_batch_size: for the same {combined.size} items run() {together} as one "
-            f"mini-batch; as {len(parts)} mini-batches of {part_sizes} it {apart}."
+            f"mini-batch; as {len(parts)} mini-batches of {part_sizes} it {apart}.",
+            sizes.others,
         ),
         location=Location(phase="run", mini_batch=combined.id, items=combined.items()),
         traceback=traceback_of(failed),

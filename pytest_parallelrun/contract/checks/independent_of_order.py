@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from pytest_parallelrun.contract.dependence.state import (
     STATE_KEPT,
     case_of_history,
     dependence,
+    of_left_files,
     on_service,
     traceback_of,
 )
@@ -174,7 +176,7 @@ def _of_misplaced(
 
 def _of_order(observations: Observations, state: StateDependence) -> Finding:
     mini_batch, in_files = state.mini_batch, state.origin == "files"
-    return Finding(
+    finding = Finding(
         what=(
             f"Results depend on the order of mini-batches: when mini-batch {mini_batch.id} comes first, run() "
             f"{state.difference[0]}; after {state.before_text()} it {state.difference[1]}"
@@ -183,17 +185,14 @@ def _of_order(observations: Observations, state: StateDependence) -> Finding:
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(state.warm),
         service=on_service("mini-batches come in any order, and retries at the end", state.fresh, state.warm),
-        fix=(
-            "take what a result needs from its own item, or from files that no run() changes. The script reads files "
-            "that earlier mini-batches left, in the output folder or at a fixed path."
-            if in_files
-            else kept_state(observations, state.before[-1]).fix
-            or "create what run() changes inside run(), or key it by the item: a result may depend on its own item "
-            "only."
-        ),
-        cause=Cause(kind="run() depends on files of earlier mini-batches") if in_files else STATE_KEPT,
         case=case_of_history(observations, (*state.before, mini_batch), state.fresh),
     )
+    if in_files:
+        return of_left_files(observations, state.before[-1], finding)
+    fix = kept_state(observations, state.before[-1]).fix or (
+        "create what run() changes inside run(), or key it by the item: a result may depend on its own item only."
+    )
+    return replace(finding, fix=fix, cause=STATE_KEPT)
 
 
 def _of_chance(observations: Observations) -> Finding:

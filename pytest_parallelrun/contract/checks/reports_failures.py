@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_parallelrun.contract.bounds import MAX_DEPENDENCY_FILES
@@ -10,6 +11,7 @@ from pytest_parallelrun.contract.corruption.attempts import AN_ERROR_ROW
 from pytest_parallelrun.contract.corruption.hidden_model import hidden_model
 from pytest_parallelrun.contract.corruption.injection import numeric_columns
 from pytest_parallelrun.contract.corruption.items import require_corruption_trial
+from pytest_parallelrun.contract.corruption.misread_text import misread_text
 from pytest_parallelrun.contract.corruption.missing_files import missing_model, side_files
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of, rows_of
 from pytest_parallelrun.contract.finding import Finding, Location
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, CorruptionTrial
     from pytest_parallelrun.contract.corruption.hidden_model import HiddenModel
+    from pytest_parallelrun.contract.corruption.misread_text import MisreadText
     from pytest_parallelrun.contract.corruption.missing_files import DependencyFile, State
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.events import AttemptEnded
@@ -62,6 +65,12 @@ def test_reports_failures(parallelrun_observations: Observations, parallelrun_ch
     for corrupted in trial.attempts:
         if corrupted.ended.outcome == "wrong_type":
             check.fail(_into_a_wrong_type(trial, corrupted))
+    misread = misread_text(parallelrun_observations)
+    if misread is not None:
+        if misread.is_lost:
+            check.fail(_of_misread_text(trial, misread))
+        check.advise(_of_misread_text(trial, misread))
+        return
     unneeded: dict[str, None] = {}
     hidden = _hidden_loss(trial, check, unneeded)
     if hidden is not None:
@@ -219,6 +228,15 @@ def _like_any_other(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> Find
         service=f"no error: the item counts as succeeded in {OVERVIEW}",
         fix=f"let the exception propagate, return no row for it, or {AN_ERROR_ROW}",
         case=trial.case_of(corrupted),
+    )
+
+
+def _of_misread_text(trial: CorruptionTrial, misread: MisreadText) -> Finding:
+    return Finding(
+        what=f"Text is read in the wrong encoding: {misread.what}.",
+        location=replace(trial.location(), mini_batch=misread.mini_batch.id, items=misread.mini_batch.items()),
+        service="no error is raised: rows are wrong",
+        fix=misread.fix,
     )
 
 

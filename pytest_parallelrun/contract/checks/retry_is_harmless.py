@@ -17,7 +17,13 @@ from pytest_parallelrun.contract.check import SkipReason
 from pytest_parallelrun.contract.corruption.items import ends_for_bad_items, reads_no_items
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import Generators
-from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
+from pytest_parallelrun.contract.dependence.state import (
+    STATE_KEPT,
+    case_of_history,
+    dependence,
+    of_left_files,
+    traceback_of,
+)
 from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
 from pytest_parallelrun.contract.entry.mini_batches import answer_of, joined_answers, merged
 from pytest_parallelrun.contract.entry.preconditions import (
@@ -262,15 +268,16 @@ def _compare_rows(
         if undecided:
             return undecided
         state = dependence(observations) if delivery == _TO_THE_SAME else None
-        kept = state is not None and state.origin == "memory"
-        finding = _of_rows(mini_batch, delivery, answer, difference)
         faults = (Fault.delivers_twice(mini_batch=mini_batch.id, attempt=1),) if delivery == _TO_THE_SAME else ()
         case = replace(case_of_history(observations, (mini_batch,), once), faults=faults)
+        finding = replace(_of_rows(mini_batch, delivery, answer, difference), case=case)
+        if state is not None and state.origin == "files":
+            check.fail(of_left_files(observations, mini_batch, finding))
         if delivery == _TO_THE_SAME:
             changes = kept_state(observations, mini_batch)
             finding = replace(finding, what=sentences(finding.what, changes.evidence), fix=changes.fix or finding.fix)
-        cause = STATE_KEPT if kept else finding.cause or observations.cause_of_process
-        check.fail(replace(finding, cause=cause, case=case))
+        kept = state is not None and state.origin == "memory"
+        check.fail(replace(finding, cause=STATE_KEPT if kept else finding.cause or observations.cause_of_process))
     return "" if nondeterministic is None or nondeterministic.harmless else why_random(nondeterministic)
 
 
@@ -356,9 +363,7 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
 def _of_folder(observations: Observations) -> str:
     """The first advice for a script that changes its working folder."""
     line = changes_folder(str(observations.entry.entry.path))
-    if line is None:
-        return ""
-    return f"leave the working folder alone (os.chdir() in line {line}), and use absolute paths; "
+    return f"leave the working folder alone (os.chdir() in line {line}), and use absolute paths; " if line else ""
 
 
 def _compare_files(

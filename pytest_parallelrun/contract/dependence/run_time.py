@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_parallelrun.contract.bounds import MAX_TIMED_PROBE, MAX_TIMED_REPETITIONS, MAX_TIMED_ROWS, MAX_TIMED_SECONDS
+from pytest_parallelrun.contract.corruption.missing_files import CODE, names_a_model
 from pytest_parallelrun.contract.entry.mini_batches import attempt, joined, some_of
+from pytest_parallelrun.contract.script_source import called_for_no_item
+from pytest_parallelrun.emulator.sandbox.modules import is_installed_path
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
-    from pytest_parallelrun.emulator.events import AttemptEnded
-    from pytest_parallelrun.emulator.probe import ProbeSession
+    from pytest_parallelrun.emulator.events import AttemptEnded, Failure
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.splitting.model import Payload
 
 TIMES = "times"
 """Name of this question to the worker that is asked everything."""
 CLEAR = 0.005
 """Minimum difference in seconds between the largest and the smallest size; less is noise."""
+
+_OF_THE_SYSTEM = ("/dev/", "/etc/", "/proc/", "/sys/", "/usr/")
 
 MARGIN = 2
 """A machine of the service may be slower, and some items larger than those of the sample."""
@@ -34,6 +40,7 @@ class RunTimeModel(NamedTuple):
     per_item is an upper bound, with the whole time of the largest size ascribed to its items.
     in_time: the largest size that returned, 0 if none did.
     bytes_per_item: of a table, else 0. sized_by: the setting that decides on the size; "" where partitions do.
+    reloaded: a file beside the items that every call opens, "" if there is none.
     cut: (items, seconds) of an attempt that ran into its limit, and took longer than the others tell: per_item is then
     a lower bound.
     """
@@ -48,6 +55,7 @@ class RunTimeModel(NamedTuple):
     sized_by: str = "mini_batch_size"
     cut: tuple[int, float] | None = None
     in_time: int = 0
+    reloaded: str = ""
 
     @property
     def qualifier(self) -> str:
@@ -64,10 +72,14 @@ class RunTimeModel(NamedTuple):
 
 
 class Times(NamedTuple):
-    """By size in items: seconds of each attempt that returned, and of the longest that ran into its limit."""
+    """By size in items: seconds of each attempt that returned, and of the longest that ran into its limit.
+
+    opened: the files that each attempt read.
+    """
 
     seconds: dict[int, list[float]]
     cut: dict[int, float]
+    opened: list[set[str]]
 
     def add(self, ended: AttemptEnded, size: int) -> None:
         if ended.returned is not None:
@@ -100,13 +112,28 @@ def _measure(observations: Observations) -> RunTimeModel | None:
     attempts = [one for one in observations.baseline.result.attempts if one.outcome == "timeout"]
     cut = dict.fromkeys((one.mini_batch.size for one in attempts), float(settings.timeout))
     return _model(
-        Times(times.seconds, {**times.cut, **cut}),
+        times._replace(cut={**times.cut, **cut}),
+        reloaded=_reloaded(observations, times.opened),
         full_size=full_size(observations),
         noun="file" if observations.kind == "files" else "row",
         in_time=max(times.seconds, default=0),
         bytes_per_item=bytes_per_item,
         sized_by=sized_by,
     )
+
+
+def _reloaded(observations: Observations, opened: list[set[str]]) -> str:
+    """The file that looks most like a model, among those that each attempt opened and that are no items."""
+    shared = set.intersection(*opened) if len(opened) > 1 else set()
+    paths = [
+        path
+        for path in shared
+        if os.path.isfile(path)
+        and not path.endswith(CODE)
+        and not path.startswith((observations.root, *_OF_THE_SYSTEM))
+        and not is_installed_path(path)
+    ]
+    return os.path.basename(max(paths, key=lambda path: (names_a_model(path), os.path.getsize(path)), default=""))
 
 
 def _model(times: Times, **facts: Any) -> RunTimeModel | None:
@@ -131,7 +158,7 @@ def ask_times(observations: Observations, session: ProbeSession) -> Times:
     answered = observations.answered
     if observations.entry.settings.partition_keys:
         with session.held():
-            return _times_of_partitions(session, answered) if answered else Times({}, {})
+            return _times_of_partitions(session, answered) if answered else Times({}, {}, [])
     # A mini-batch that takes too long may have items that do not.
     pool = joined([one.payload for one in answered or observations.timed_out])
     with session.held():
@@ -150,7 +177,7 @@ def full_size(observations: Observations) -> int:
 
 def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> Times:
     """Of the partitions of the sample, each whole."""
-    times = Times({}, {})
+    times = Times({}, {}, [])
     spent = 0.0
     # The first call is slower: it fills caches.
     attempt(session, mini_batches[0])
@@ -158,7 +185,8 @@ def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMin
         for mini_batch in mini_batches:
             if spent > MAX_TIMED_SECONDS and times.seconds:
                 continue
-            ended = attempt(session, mini_batch).ended
+            ended, files = attempt(session, mini_batch)
+            times.opened.append(set(files.read))
             spent += ended.running
             times.add(ended, mini_batch.size)
     return times
@@ -168,14 +196,14 @@ def _times_of_sizes(observations: Observations, session: ProbeSession, pool: Pay
     """Of mini-batches of several sizes made of the items in the pool."""
     answered, wanted = bool(observations.answered), full_size(observations)
     # The first call is slower: it fills caches.
-    first = _attempt(session, pool, 1)
+    first, files = _attempt(session, pool, 1)
+    times = Times({}, {}, [set(files.read)])
     if first.outcome == "timeout":
-        return Times({}, {1: first.running})
+        return times._replace(cut={1: first.running})
     if observations.kind != "files" and answered:
         pool = _enlarged(session, pool, min(wanted, MAX_TIMED_ROWS))
     largest = min(len(pool), max(wanted, 4))
     sizes = sorted({1, (largest + 1) // 2, largest})
-    times = Times({}, {})
     if not answered:
         times.add(first, 1)
     spent = first.running
@@ -183,7 +211,8 @@ def _times_of_sizes(observations: Observations, session: ProbeSession, pool: Pay
         for size in sizes:
             if (spent > MAX_TIMED_SECONDS or size not in times.seconds) if repetition else size in times.seconds:
                 continue
-            ended = _attempt(session, pool, size)
+            ended, files = _attempt(session, pool, size)
+            times.opened.append(set(files.read))
             spent += ended.running
             times.add(ended, size)
             if ended.outcome == "timeout":
@@ -192,13 +221,13 @@ def _times_of_sizes(observations: Observations, session: ProbeSession, pool: Pay
     return times
 
 
-def _attempt(session: ProbeSession, pool: Payload, size: int) -> AttemptEnded:
-    return session.attempt(some_of(pool, 0, size)).ended
+def _attempt(session: ProbeSession, pool: Payload, size: int) -> ProbeResult:
+    return session.attempt(some_of(pool, 0, size))
 
 
 def _enlarged(session: ProbeSession, pool: Payload, rows: int) -> Payload:
     """The rows repeated up to this number, while run() stays fast: a sample is smaller than the input of a job."""
-    seconds = _attempt(session, pool, len(pool)).running
+    seconds = _attempt(session, pool, len(pool)).ended.running
     affordable = min(rows, int(len(pool) * MAX_TIMED_SECONDS / 4 / max(seconds, 1e-6)))
     if affordable <= len(pool):
         return pool
@@ -227,7 +256,22 @@ def line(times: dict[int, list[float]]) -> tuple[float, float, bool]:
     return (at_once, slope, True) if at_once >= 0 else (0.0, slowest / largest, True)
 
 
-def fix_of(model: RunTimeModel, limit: float, expected: float) -> str:
+def fix_of(model: RunTimeModel, limit: float, expected: float, failure: Failure | None = None) -> str:
+    """What to do about a slow run(). failure: of an attempt that ran into its limit."""
+    return once_in_init(model, failure) + _fix_of_size(model, limit, expected)
+
+
+def once_in_init(model: RunTimeModel | None, failure: Failure | None) -> str:
+    """The advice to load something once, followed by "or"; "" if nothing is seen that is the same in each call."""
+    called = "" if failure is None else called_for_no_item(failure.frames)
+    if called:
+        return f"call {called} once, in init(), since it takes nothing from an item; or "
+    if model is not None and model.reloaded:
+        return f"load '{model.reloaded}' once, in init(), since each call of run() opens it; or "
+    return ""
+
+
+def _fix_of_size(model: RunTimeModel, limit: float, expected: float) -> str:
     largest = rounded(model.items_within(limit / MARGIN))
     less, more = (" or less", " or more") if model.cut else ("", "")
     timeout = f"timeout={safe_timeout(expected)}{more}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_parallelrun.contract.cases.case import Case
@@ -15,8 +16,8 @@ from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, answer_of
-from pytest_parallelrun.contract.finding import Cause
-from pytest_parallelrun.contract.phrases import shown_for
+from pytest_parallelrun.contract.finding import Cause, Finding
+from pytest_parallelrun.contract.phrases import items_text, sentences, shown_for
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.mini_batches import Observation, SampleMiniBatch
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 STATE_KEPT = Cause(kind="run() keeps something between its calls")
 """The common cause of findings of several checks."""
-
 FIX_OF_MISSING = "fix of missing results"
 """The name under which `Observations` know what returns too few results needs."""
 RESULTS_KEPT = "results kept"
@@ -85,6 +85,24 @@ def on_service(reason: str, *answers: RunOutcome) -> str:
     if failed is not None:
         return f"{shown_for(failed.ended.outcome)}. Which mini-batches fail differs from job to job: {reason}"
     return f"no error is raised: rows are wrong, and differ from job to job, because {reason}"
+
+
+def files_left(observations: Observations, mini_batch: SampleMiniBatch) -> str:
+    """The files that run() of a mini-batch leaves where other calls find them, as text; "" if none were seen."""
+    run = side_by_side(observations)
+    names = sorted(str(file) for file in run.written_for.get(mini_batch.id, ()) if file in run.left)
+    return f"Later calls find what run() leaves: {items_text(names, 1)}." if names else ""
+
+
+def of_left_files(observations: Observations, mini_batch: SampleMiniBatch, finding: Finding) -> Finding:
+    """A finding on results that depend on such files, with what they share."""
+    return replace(
+        finding,
+        what=sentences(finding.what, files_left(observations, mini_batch)),
+        fix="take what a result needs from its own item, or from files that no run() changes. Give the temporary files "
+        "of each item a new folder: with tempfile.TemporaryDirectory() as folder.",
+        cause=Cause(kind="run() depends on files of earlier mini-batches"),
+    )
 
 
 def traceback_of(answer: RunOutcome) -> str:

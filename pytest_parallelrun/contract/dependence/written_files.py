@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _OUTPUT = "the output folder"
+_TEMPORARY = "the temporary folder of the machine"
 WORKING_FOLDER = "the working folder"
 
 _SQLITE = b"SQLite format 3\0"
@@ -88,7 +89,13 @@ class WrittenFiles:
     def __init__(self, session: ProbeSession, folders: Mapping[str, str], input: str) -> None:
         self._session = session
         self._root = str(session.output.parent)
-        self._labels = {str(session.output): _OUTPUT, os.path.normpath(input): "the folder of the input"}
+        temporary = os.path.join(self._root, "tmp0")
+        self._shared = (os.path.join(session.output, ""), os.path.join(temporary, ""))
+        self._labels = {
+            str(session.output): _OUTPUT,
+            temporary: _TEMPORARY,
+            os.path.normpath(input): "the folder of the input",
+        }
         for path, label in folders.items():
             # It may be a single file.
             self._labels[path] = f"the folder of {label}"
@@ -144,7 +151,7 @@ class WrittenFiles:
             return False
         if any(path == skipped or path.startswith(os.path.join(skipped, "")) for skipped in self._skipped):
             return False
-        if path.startswith(os.path.join(self._root, "")) and not path.startswith(os.path.join(self._root, "output")):
+        if path.startswith(os.path.join(self._root, "")) and not path.startswith(self._shared):
             number = os.path.relpath(path, self._root).partition(os.sep)[0]
             return worker is not None and number == f"process{worker:03d}"
         return not (is_device(path) or path.startswith(os.path.expanduser(os.path.join("~", "."))))

@@ -227,7 +227,7 @@ class EntryUnderTest:
             make_engine = sparing(make_engine, self.init_calls, most)
         paths = paths_in(self.arguments, job.settings.environment_variables)
         began = real_monotonic()
-        with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
+        with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs), code=self.entry.code_root):
             result = job.run_on(make_engine, beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
         wanted = job.settings.instance_count * job.settings.max_concurrency_per_instance
         if of_gate and most < wanted:

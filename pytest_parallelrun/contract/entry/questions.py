@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.corruption.items import CORRUPTION, ask_corruption
+from pytest_parallelrun.contract.corruption.misread_text import ENCODING, ask_encoding
 from pytest_parallelrun.contract.dependence.run_time import TIMES, ask_times
 from pytest_parallelrun.contract.entry.mini_batches import attempt
 
@@ -30,4 +31,4 @@ def ask_parts(observations: Observations, session: ProbeSession) -> list[tuple[S
     return [(part, attempt(session, part).ended) for part in parts]
 
 
-QUESTIONS: Mapping[str, Ask] = {CORRUPTION: ask_corruption, PARTS: ask_parts, TIMES: ask_times}
+QUESTIONS: Mapping[str, Ask] = {CORRUPTION: ask_corruption, ENCODING: ask_encoding, PARTS: ask_parts, TIMES: ask_times}

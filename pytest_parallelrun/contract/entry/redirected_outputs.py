@@ -7,6 +7,7 @@ ones, and files elsewhere outside the job are restored.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,17 +36,21 @@ class Redirected(NamedTuple):
 class Outputs:
     """What jobs of an entry wrote outside their own folders.
 
-    written, read: paths. folders: those in arguments and variables that changed; True if they existed before.
+    written, read: paths. temporary: those below a temporary folder, which is empty where the service starts a job.
+    folders: those in arguments and variables that changed; True if they existed before.
     """
 
     written: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    temporary: set[str] = field(default_factory=set)
     folders: dict[str, bool] = field(default_factory=dict)
     _noted: set[str] = field(default_factory=set)
 
     @contextmanager
-    def watched(self, paths: Mapping[str, str], *, ignoring: tuple[Path | None, ...] = ()) -> Iterator[None]:
-        """Watches a job. paths: those in its arguments and variables. ignoring: folders of the job itself."""
+    def watched(
+        self, paths: Mapping[str, str], *, ignoring: tuple[Path | None, ...] = (), code: Path | None = None
+    ) -> Iterator[None]:
+        """Watches a job. paths: in its arguments and variables. ignoring: its own folders. code: its code root."""
         before = {path: _state(path) for path in paths.values()}
         touched = FilesTouched()
         with files_watched(touched):
@@ -58,6 +63,12 @@ class Outputs:
             if not path.startswith(of_the_job) and not is_in_job_folder(path)
         }
         self.written.update(outside)
+        folders = tuple(os.path.join(folder, "") for folder in {tempfile.gettempdir(), "/tmp", "/var/tmp"})
+        self.temporary.update(
+            path
+            for path in outside & touched.made.keys()
+            if path.startswith(folders) and not (code and _is_at(path, str(code)))
+        )
         for path, state in before.items():
             if _state(path) != state or any(_is_at(name, path) for name in outside):
                 self.folders.setdefault(path, state is not None)
@@ -94,10 +105,13 @@ class Outputs:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Restores files outside the job that the script is known to write."""
+        """Restores files outside the job that the script is known to write; temporary ones are away meanwhile."""
         known = [path for path in self.written if not any(_is_at(path, folder) for folder in self.folders)]
         before = {path: _content(path) for path in known}
         listed = {folder: _names(folder) for folder in {os.path.dirname(path) for path in known}}
+        for path, content in before.items():
+            if path in self.temporary and isinstance(content, bytes):
+                _put_back(path, None)
         try:
             yield
         finally:

@@ -191,6 +191,12 @@ _SETTINGS: tuple[Pair, ...] = (
     _attributes("ssl", "_create_default_https_context", default=lambda ssl: ssl.create_default_context),
     _attributes("urllib.request", "_opener", default=lambda request: None),
     _attributes("asyncio.events", "_event_loop_policy", default=lambda events: None),
+    # A folder for sockets, which is below the temporary one.
+    _of_module(
+        "multiprocessing.process",
+        lambda it: it.current_process()._config.get("tempdir"),
+        lambda it, value: it.current_process()._config.update(tempdir=value),
+    ),
     _of_module("socket", lambda it: it.getdefaulttimeout(), lambda it, value: it.setdefaulttimeout(value)),
     _of_module("csv", lambda it: it.field_size_limit(), lambda it, value: it.field_size_limit(value or 131072)),
     _of_module("tracemalloc", lambda it: it.is_tracing(), lambda it, on: (it.start if on else it.stop)()),
@@ -228,6 +234,8 @@ class Interpreter:
         # As in a new process: a script may change these objects, so comparing them would show nothing.
         if "asyncio.events" in _known:
             _known["asyncio.events"]._event_loop_policy = None
+        with suppress(KeyError):
+            _known["multiprocessing.process"].current_process()._config["tempdir"] = None
         if "decimal" in _known:
             _known["decimal"].setcontext(_known["decimal"].DefaultContext)
 

@@ -284,7 +284,7 @@ def _run_finalizers(before: set[_FinalizerKey]) -> None:
     # In the order of multiprocessing. Keys without a priority are left to the garbage collector.
     for key in sorted((key for key in registry.keys() - before if key[0] is not None), reverse=True):
         finalizer = registry.get(key)
-        if finalizer is None or not _ends_processes(finalizer):
+        if finalizer is None or not _ends_with_the_job(finalizer):
             continue
         thread = threading.Thread(target=_finalize, args=(finalizer,), name="parallelrun-finalizer", daemon=True)
         thread.start()
@@ -297,11 +297,11 @@ def _finalize(finalizer: Callable[[], object]) -> None:
         finalizer()
 
 
-def _ends_processes(finalizer: object) -> bool:
-    # Of a Pool and of a Manager. Queues and locks may belong to the pool of joblib, or to an installed package that
-    # keeps them.
+def _ends_with_the_job(finalizer: object) -> bool:
+    # Of a Pool and of a Manager; and the folder of their sockets, which is below that of the job. Queues and locks may
+    # belong to the pool of joblib, or to an installed package that keeps them.
     name = getattr(getattr(finalizer, "_callback", None), "__name__", "")
-    return name in ("_terminate_pool", "_finalize_manager")
+    return name in ("_terminate_pool", "_finalize_manager", "_remove_temp_dir")
 
 
 def _finalizers() -> dict[_FinalizerKey, Callable[[], object]]:

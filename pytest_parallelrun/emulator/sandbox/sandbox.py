@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Container
@@ -75,6 +76,8 @@ class Worker:
         self.argv = [script, *plan.arguments]
         self.environment: dict[str, str] = {}
         self.cwd = str(self.folder)
+        self.temporary: str | None = None
+        """That of `tempfile`, which finds it by the environment."""
         self.path: list[str] = []
         self.meta_path: list[MetaPathFinderProtocol] = []
         self.modules: dict[str, ModuleType] = {}
@@ -147,7 +150,7 @@ class Sandbox:
         worker.environment = {
             **self._host_environment,
             **tracking,
-            **self._plan.environment,
+            **self._plan.environment_of(worker.instance),
             MARK: self.processes.mark,
         }
         stdout, stderr = self._host_streams[:2]
@@ -190,6 +193,7 @@ class Sandbox:
         sys.meta_path[:] = worker.meta_path
         os.environ = self._environ  # noqa: B003 - as above
         apply_environment(worker.environment)
+        tempfile.tempdir = worker.temporary
         _enter_folder(worker.cwd)
         apply_start_method(worker.start_method)
         name_process(worker.process_name)
@@ -261,6 +265,7 @@ class Sandbox:
             worker.meta_path = list(sys.meta_path)
             self._registrations.keep_finders(worker.meta_path)
         worker.environment = read_environment()
+        worker.temporary = tempfile.tempdir
         try:
             worker.cwd = os.getcwd()
         except FileNotFoundError:

@@ -20,14 +20,16 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 class FilesTouched:
     """Absolute paths, in order of their first use.
 
-    read: opened, or an attempt was made. written: opened for writing, created by a link or a move. appended: opened to
-    append, a subset of `written`. removed: deleted or moved away. logged: the files of logging handlers and of MLflow
-    runs, which are in no other list. scratch: made by `tempfile`, in no other list either.
+    read: opened, or an attempt was made. written: opened for writing, created by a link or a move; of these, appended:
+    opened to append, and made: created or emptied before anything else. removed: deleted or moved away. logged: the
+    files of logging handlers and of MLflow runs, which are in no other list. scratch: made by `tempfile`, in no other
+    list either.
     """
 
     read: dict[str, None] = field(default_factory=dict)
     written: dict[str, None] = field(default_factory=dict)
     appended: dict[str, None] = field(default_factory=dict)
+    made: dict[str, None] = field(default_factory=dict)
     removed: dict[str, None] = field(default_factory=dict)
     logged: dict[str, None] = field(default_factory=dict)
     scratch: dict[str, None] = field(default_factory=dict)
@@ -66,12 +68,14 @@ class FilesTouched:
         mode = flags if isinstance(flags, int) else 0
         if not mode & _WRITING:
             self._note(self.read, path)
-        elif self._wrote(path) and mode & os.O_APPEND:
+        elif self._wrote(path, made=bool(mode & os.O_TRUNC) or not os.path.lexists(path)) and mode & os.O_APPEND:
             self._note(self.appended, path)
 
-    def _wrote(self, path: str | None) -> bool:
+    def _wrote(self, path: str | None, *, made: bool = False) -> bool:
         """Records a written file; returns whether it is the script's own."""
         by_logger = _by_logger()
+        if made and not by_logger and path not in self.read and path not in self.written:
+            self._note(self.made, path)
         self._note(self.logged if by_logger else self.written, path)
         return not by_logger
 

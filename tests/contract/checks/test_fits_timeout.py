@@ -89,6 +89,39 @@ def test_an_attempt_that_timed_out_counts_as_at_least_its_timeout(judge: Judge, 
     assert "fix: set mini_batch_size=2 or less, or timeout=120 or more" in message
 
 
+LOADS = """
+    import time
+    from pathlib import Path
+
+    def load():
+        time.sleep({load})
+        return Path(__file__).with_name("factors.json").read_text()
+    {before}
+    def run(mini_batch):
+        {inside}
+        time.sleep(1)
+        return [f"{{Path(path).name}} {{factors}}" for path in mini_batch]
+"""
+IN_RUN = {"before": "", "inside": "factors = load()"}
+IN_INIT = {"before": "def init():\n        global factors\n        factors = load()", "inside": "pass"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fix"),
+    [
+        (35, "fix: load 'factors.json' once, in init(), since each call of run() opens it; or set timeout=7"),
+        (62, "fix: call load() (line 9) once, in init(), since it takes nothing from an item; or set"),
+    ],
+    ids=["slow", "over"],
+)
+def test_what_each_call_loads_belongs_into_init(judge: Judge, write: Write, seconds: int, fix: str) -> None:
+    write("factors.json", "{}")
+    setting = "--parallelrun-set=mini_batch_size=3"
+    found = judge(LOADS.format(load=seconds, **IN_RUN), setting, "-k", "fits_timeout or no_silent", input="data")
+    assert fix in "".join(found.messages.values())
+    assert judged(judge, LOADS.format(load=seconds, **IN_INIT), setting).outcomes[NAME] == "passed"
+
+
 def test_one_item_that_takes_too_long_is_said_to(judge: Judge) -> None:
     found = judged(judge, SLEEPS.format(each=40.2, once=0))
     assert found.outcomes[NAME] == "advice"
@@ -148,16 +181,16 @@ def test_a_straight_line_is_laid_through_the_shortest_times(
 def test_what_was_cut_raises_a_line_that_lies_below_it() -> None:
     facts = {"full_size": 8, "noun": "row"}
     quick = {1: [0.1], 4: [0.4]}
-    within = _model(Times(quick, {2: 0.1}), **facts)
-    above = _model(Times(quick, {4: 12.0, 2: 1.0}), **facts)
-    alone = _model(Times({}, {2: 6.0}), **facts)
+    within = _model(Times(quick, {2: 0.1}, []), **facts)
+    above = _model(Times(quick, {4: 12.0, 2: 1.0}, []), **facts)
+    alone = _model(Times({}, {2: 6.0}, []), **facts)
     assert within is not None
     assert above is not None
     assert alone is not None
     assert (within.cut, within.qualifier) == (None, "")
     assert (above.cut, above.qualifier, above.seconds(8)) == ((4, 12.0), "at least ", 24.0)
     assert alone.items_within(7.0) == 2
-    assert _model(Times({}, {}), **facts) is None
+    assert _model(Times({}, {}, []), **facts) is None
 
 
 def test_items_within_a_time_are_those_that_the_line_allows() -> None:

@@ -62,14 +62,18 @@ def test_a_script_that_looks_at_one_item_is_found_where_the_size_is_one(judged: 
     [
         ("names + [f'total {sum(sizes)}']", "return rows of the items alone."),
         ("sorted(os.listdir(os.path.dirname(mini_batch[0])))", "use only the paths in mini_batch."),
+        (
+            "[open(p).read() + p[-10:] for p in sorted(glob.glob(os.path.dirname(mini_batch[0]) + '/*'))]",
+            "use only the paths in mini_batch: a listing",
+        ),
         ("[f'{n} {k}' for n in names[:len(names) // 2 * 2] or names for k in 'ab']", "A loop over chunks"),
     ],
-    ids=["summary", "listing", "chunks"],
+    ids=["summary", "listing", "opened", "chunks"],
 )
 def test_rows_that_were_lost_and_rows_that_are_too_many_need_other_fixes(judged: Judge, rows: str, fix: str) -> None:
     found = judged(
         f"""
-        import os
+        import glob, os
 
         def run(mini_batch):
             names = [os.path.basename(path) for path in mini_batch]
@@ -192,3 +196,16 @@ def test_files_that_earlier_mini_batches_left_are_left_to_the_check_of_order(jud
     )
     found = judged(script, "--parallelrun-set=output_action=append_row")
     assert "see test_independent_of_order" in found.messages[CHECK]
+
+
+@pytest.mark.parametrize("key", ["", "meter,"])
+def test_what_needs_other_rows_may_keep_them_by_a_key(judged: Judge, write: Write, key: str) -> None:
+    rows = [f"{number},{'AB'[number // 8] + ',' if key else ''}{number**2}.5" for number in range(16)]
+    write("table.csv", "\n".join([f"time,{key}reading", *rows]))
+    script = """
+        def run(frame):
+            return frame.assign(delta=frame["reading"].diff().fillna(0.0))
+    """
+    fix = judged(script, "--parallelrun-set=mini_batch_size=1KB", input="table.csv").messages[CHECK]
+    assert "Compute what needs other rows (diff(), shift(), rolling()) before the job" in fix
+    assert ("keep the rows of a meter together with partition_keys=meter." in fix) == bool(key)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -40,6 +41,22 @@ NUMBERS_BY_FILES = """
         for path in mini_batch:
             rows.append(f"{path[-10:]} {len(os.listdir(folder))}")
             open(os.path.join(folder, os.path.basename(path)), "w").close()
+        return rows
+"""
+FIXED = Path(tempfile.gettempdir(), f"parallelrun_test_{uuid.uuid4()}")
+UNPACKS_INTO_ONE_FOLDER = """
+    import glob, os, shutil, tempfile
+
+    WORK = os.path.join(tempfile.gettempdir(), "unpacked")
+
+    def init():
+        os.makedirs(WORK, exist_ok=True)
+
+    def run(mini_batch):
+        rows = []
+        for path in mini_batch:
+            shutil.copy(path, WORK)
+            rows.append(f"{os.path.basename(path)} {len(glob.glob(WORK + '/*.txt'))}")
         return rows
 """
 # Of this process alone: tests in others would count in the same file.
@@ -84,12 +101,22 @@ def test_a_result_that_depends_on_the_mini_batch_before_is_found(judged: Judge) 
     assert "returns 'item_1.txt after nothing'; after mini-batch 1 (item_2.txt) it returns" in message
 
 
-@pytest.mark.parametrize("script", [NUMBERS_BY_FILES, COUNTS_IN_A_TEMPORARY_FILE], ids=["output", "temporary"])
-def test_state_that_is_kept_in_files_is_found(judged: Judge, script: str, tmp_path_factory: object) -> None:
+@pytest.mark.parametrize(
+    ("script", "file"),
+    [
+        (NUMBERS_BY_FILES, "'item_#.txt' in the output folder"),
+        (UNPACKS_INTO_ONE_FOLDER, "'unpacked/item_#.txt' in the temporary folder of the machine"),
+        (UNPACKS_INTO_ONE_FOLDER.replace("tempfile.gettempdir()", f"'{FIXED}'"), f"'{FIXED}/unpacked/item_#.txt'"),
+        (COUNTS_IN_A_TEMPORARY_FILE, f"'{COUNTER}'"),
+    ],
+    ids=["output", "temporary", "fixed", "counter"],
+)
+def test_state_that_is_kept_in_files_is_found(judged: Judge, script: str, file: str) -> None:
     found = judged(script, APPENDS)
+    shutil.rmtree(FIXED, ignore_errors=True)
     assert found.failed == {CHECK}
     assert "on a fresh worker too" in found.messages[CHECK]
-    assert "files that earlier mini-batches left" in found.messages[CHECK]
+    assert f"Later calls find what run() leaves: {file}." in re.sub(r"item_\d", "item_#", found.messages[CHECK])
 
 
 def test_a_file_at_a_fixed_path_is_as_the_job_left_it(judged: Judge) -> None:

@@ -592,3 +592,49 @@ def test_broken_content_that_shows_or_does_not_matter_passes(
     with_files(write, "order.json", '{"amount": NUMBER, "lines": [1, 2]}')
     script = SWALLOWS.replace("SCORE", score).replace("ERRORS", errors).replace("FALLBACK", fallback)
     assert outcome(judged(judge, script, ALL_IN_ONE, input="items"))[0] == "passed"
+
+
+WORDS = """
+    import os
+    def run(mini_batch):
+        rows = []
+        for path in mini_batch:
+            with {open} as file:
+                text = file.read(){more}
+            rows.append(f"{{os.path.basename(path)}} {{{shown}}}")
+        return rows
+"""
+UTF_8 = 'open(path, encoding="utf-8")'
+LATIN_1 = 'open(path, encoding="latin-1")'
+COUNT, ASCII = "text.count('größe')", "text.count('ok')"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "opened", "more", "shown", "verdict", "text"),
+    [
+        ("utf-8", LATIN_1, "", "text", "failed", "rows hold 'grÃ¶Ã\\x9fe', where the file has 'größe'."),
+        ("utf-8", 'open(path, "rb")', ".decode('cp1252')", "text", "failed", "rows hold 'grÃ¶ÃŸe', where the"),
+        (
+            "utf-8",
+            LATIN_1,
+            "",
+            COUNT,
+            "advice",
+            "returns '1.txt 0'; read as UTF-8, which it is, returns '1.txt 1'",
+        ),
+        ("utf-8", UTF_8, "", "text", "passed", ""),
+        ("utf-8", LATIN_1, "", ASCII, "passed", ""),
+        ("latin-1", LATIN_1, "", COUNT, "passed", ""),
+        ("latin-1", UTF_8.replace(")", ", errors='replace')"), "", "text", "advice", "as cp1252 it has 'größe'."),
+        ("latin-1", UTF_8.replace(")", ", errors='replace')"), "", ASCII, "passed", ""),
+    ],
+    ids=["wrong words", "bytes", "wrong count", "repaired", "only ascii", "latin-1", "replaced", "not shown"],
+)
+def test_text_that_is_read_in_the_wrong_encoding(
+    judge: Judge, write: Write, encoding: str, opened: str, more: str, shown: str, verdict: str, text: str
+) -> None:
+    for name in ("1.txt", "2.txt"):
+        write(f"texts/{name}", "").write_bytes(f"größe ok {name}\n".encode(encoding))
+    found = outcome(judged(judge, WORDS.format(open=opened, more=more, shown=shown), input="texts"))
+    assert found[0] == verdict, found
+    assert text in found[1]

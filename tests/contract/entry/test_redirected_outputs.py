@@ -98,8 +98,23 @@ def test_a_file_at_a_fixed_path_is_put_back(tmp_path: Path) -> None:
 def test_a_file_that_was_deleted_is_put_back(tmp_path: Path) -> None:
     outputs = watched(tmp_path)
     with outputs.kept():
-        (tmp_path / "out" / "a.txt").unlink()
+        (tmp_path / "out" / "a.txt").unlink(missing_ok=True)
     assert (tmp_path / "out" / "a.txt").read_text() == "a"
+
+
+@pytest.mark.parametrize("code", [None, "out"])
+def test_a_temporary_file_of_the_job_is_away_meanwhile_unless_it_is_beside_the_script(
+    tmp_path: Path, code: str | None
+) -> None:
+    outputs, made, known = Outputs(), tmp_path / "out" / "made", tmp_path / "out" / "known"
+    made.parent.mkdir()
+    known.write_text("1")
+    with outputs.watched({}, code=tmp_path / code if code else None):
+        made.write_text("1")
+        known.write_text(known.read_text() + "2")
+    with outputs.kept():
+        assert (made.exists(), known.read_text()) == (code is not None, "12")
+    assert made.read_text() == "1"
 
 
 def test_a_file_that_was_gone_before_is_gone_again(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ class ProcessPool:
                         # Another order of sets in each, as on the service; the same ones in every run.
                         "PYTHONHASHSEED": str(worker.number + 1),
                         **tracking_environment(plan, worker.name),
-                        **plan.environment,
+                        **plan.environment_of(worker.instance),
                     },
                     message,
                     plan.log_of(worker, "stdout"),
