@@ -167,8 +167,10 @@ def test_without_a_result_there_is_nothing_to_measure(judge: Judge) -> None:
         ({1: [0.001], 4: [0.004]}, (0.0, 0.001, False)),
         ({5: [10.0]}, (0.0, 2.0, False)),
         ({1: [1.0, 1.9, 1.9], 2: [1.5, 1.5, 1.5]}, (0.0, 0.75, False)),
+        ({1: [36.0], 3: [36.002]}, (36.0, 0.001, True)),
+        ({1: [36.0], 3: [35.999]}, (36.0, 0.0, True)),
     ],
-    ids=["line", "through zero", "below zero", "too quick", "one size", "noise"],
+    ids=["line", "through zero", "below zero", "too quick", "one size", "noise", "once", "once, with noise"],
 )
 def test_a_straight_line_is_laid_through_the_shortest_times(
     times: dict[int, list[float]], expected: tuple[float, float, bool]
