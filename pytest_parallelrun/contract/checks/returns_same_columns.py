@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.events import AttemptEnded
 
+FRAME = "a DataFrame"
+
 
 def test_returns_same_columns(
-    parallelrun_baseline: Baseline, parallelrun_observations: Observations, parallelrun_check: Check
+    parallelrun_entry: EntryUnderTest,
+    parallelrun_baseline: Baseline,
+    parallelrun_observations: Observations,
+    parallelrun_check: Check,
 ) -> None:
     """Columns, their order and their types are the same for all mini-batches."""
     __tracebackhide__ = True
@@ -42,6 +48,9 @@ def test_returns_same_columns(
     shaped = [(one, shape, element) for one in returned for shape, element in _shapes_of(one.value)]
     if len(shaped) < 2:
         parallelrun_check.cannot_decide("there are not two results to compare: give a sample with more items")
+    if parallelrun_entry.settings.output_action == "append_row":
+        frames = [(one, cast("pd.DataFrame", element)) for one, shape, element in shaped if shape.form == FRAME]
+        _check_order(frames, parallelrun_check)
     differing = _first_difference(shaped)
     if differing is not None:
         first, second, difference = differing
@@ -54,6 +63,29 @@ def test_returns_same_columns(
                 "frame.reindex(columns=COLUMNS), whatever the items hold",
             )
         )
+
+
+def _check_order(frames: list[tuple[ReturnedRows, pd.DataFrame]], check: Check) -> None:
+    """Fails if two have the same columns in another order: their rows are appended one below the other."""
+    __tracebackhide__ = True
+    if not frames:
+        return
+    first, frame = frames[0]
+    for other, reordered in frames[1:]:
+        if list(reordered.columns) != list(frame.columns) and set(reordered.columns) == set(frame.columns):
+            lines = [shown.head(1).to_csv(header=False, index=False, sep=" ").strip() for shown in (frame, reordered)]
+            check.fail(
+                Finding(
+                    what="Values are appended under the wrong column: DataFrames have the same columns in another "
+                    "order.",
+                    counts=f"columns of {first.label}: {_listed(frame.columns)}; of {other.label}: "
+                    f"{_listed(reordered.columns)}. In the appended file their first rows are {lines[0]!r} and "
+                    f"{lines[1]!r}, one below the other.",
+                    service="no error is raised: rows are appended by position, and column names are written once or "
+                    "not at all",
+                    fix=f"return the columns in one order, such as with frame[{list(frame.columns)}]",
+                )
+            )
 
 
 def _of_parts(observations: Observations) -> list[ReturnedRows]:
@@ -154,7 +186,7 @@ def _of_frame(frame: pd.DataFrame) -> Shape:
         in_column = {kind_of(value) for value in values if not is_null(value) or (isinstance(value, str) and not value)}
         if in_column:
             kinds.append((name, " and ".join(sorted(in_column))))
-    return Shape("a DataFrame", columns, tuple(kinds))
+    return Shape(FRAME, columns, tuple(kinds))
 
 
 def _of_element(element: object) -> Shape | None:
