@@ -23,6 +23,7 @@ from pytest_parallelrun.contract.entry.mini_batches import answer_of, joined_ans
 from pytest_parallelrun.contract.entry.preconditions import (
     pass_unless_random,
     require_answers,
+    skip_if_written_late,
     skip_without_worker,
     why_random,
 )
@@ -31,6 +32,7 @@ from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import sentences
 from pytest_parallelrun.contract.script_source import changes_folder
 from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +83,7 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
     observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
         require_answers(observations, check)
+        skip_if_written_late(observations, check)
         mini_batch = _to_deliver(observations)
         if _was_screened(observations, check, mini_batch):
             return
@@ -135,7 +138,14 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
     if observations.kind == "files" and not reads_no_items(observations):
         # Off the main thread unless it hangs there: equal results show that the thread does not matter either.
         thread = "worker" if ends_for_bad_items(observations) else None
-        _, retried = _deliver_after_a_failure(observations, mini_batch, thread)
+        try:
+            _, retried = _deliver_after_a_failure(observations, mini_batch, thread)
+        except WorkerStartError:
+            # Only there, perhaps: runs_off_main_thread reports it.
+            if thread is None:
+                raise
+            thread = None
+            _, retried = _deliver_after_a_failure(observations, mini_batch)
         # Without a failure there is no retry, and the two workers have shown what a second delivery does.
         if retried is not None and not _is_as_screened(observations, run, mini_batch, retried):
             return False

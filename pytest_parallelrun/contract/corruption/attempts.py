@@ -65,7 +65,8 @@ class CorruptedAttempt(NamedTuple):
 class CorruptionTrial:
     """The attempts at one mini-batch. valid: without a bad item. setting_up: what init() opened.
 
-    empty: with an empty file, if it raises or returns fewer and no unreadable item costs others.
+    empty: with an empty file, if it raises or returns fewer and no unreadable item costs others. only_sizes: whether
+    the size of a file changes the result, and its content does not.
     """
 
     observations: Observations
@@ -74,6 +75,7 @@ class CorruptionTrial:
     setting_up: FilesTouched
     attempts: list[CorruptedAttempt]
     empty: CorruptedAttempt | None = None
+    only_sizes: bool = False
 
     @property
     def valid_rows(self) -> list[object]:
@@ -109,9 +111,13 @@ class CorruptionTrial:
             hidden = attempt.need == "unknown" and attempt.ended.outcome == "succeeded"
             if hidden and not self.names_error(attempt):
                 return (
-                    f"run() returned all results although {attempt.item} cannot be read ({attempt.description}). The "
-                    "file is read by native code that cannot be observed, so a swallowed error can be neither "
-                    "confirmed nor excluded"
+                    f"run() returned all results although {attempt.item} cannot be read ({attempt.description}). "
+                    + (
+                        "Only the size of the file changes its result, not what is in it"
+                        if self.only_sizes
+                        else "run() was not seen to open the file, as when native code or another process reads it"
+                    )
+                    + ", so a swallowed error can be neither confirmed nor excluded"
                 )
         return ""
 

@@ -36,6 +36,9 @@ class Leftovers:
     def close(self, processes: Sequence[str]) -> None:
         """Closes what is still open after the script is gone. processes: names of those that were killed."""
         self.processes = processes
+        for thread in self._left_running():
+            # Its folders are gone, so its errors say nothing of the script, and pytest would warn of each.
+            thread._invoke_excepthook = lambda thread: None  # type: ignore[attr-defined]
         if self.processes or open_descriptors() - self._open:
             close_files_left()
 
@@ -43,11 +46,14 @@ class Leftovers:
         """A line each, of processes, of threads and of files."""
         if self.processes:
             yield left_processes(self.processes)
-        left = [thread.name for thread in threading.enumerate() if thread not in self._threads]
+        left = self._left_running()
         if left:
-            yield left_running(left)
+            yield left_running([thread.name for thread in left])
         if self._left:
             yield left_open(self._left)
+
+    def _left_running(self) -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread not in self._threads]
 
 
 def left_running(threads: Sequence[str]) -> str:

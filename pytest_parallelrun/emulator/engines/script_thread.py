@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import WorkerClock, running_under
 from pytest_parallelrun.emulator.sandbox.process_exit import end_forked_child
+from pytest_parallelrun.emulator.worker.late_writes import SCRIPT_THREAD
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,7 +32,7 @@ class ScriptThread:
         self._on_interrupt = on_interrupt
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[object, BaseException | None]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="parallelrun-script", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=SCRIPT_THREAD, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
