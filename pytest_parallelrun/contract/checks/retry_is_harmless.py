@@ -363,14 +363,6 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
     )
 
 
-def _of_folder(observations: Observations) -> str:
-    """The first advice for a script that changes its working folder."""
-    line = changes_folder(str(observations.entry.entry.path))
-    if line is None:
-        return ""
-    return f"leave the working folder alone (os.chdir() in line {line}), and use absolute paths; "
-
-
 def _compare_files(
     observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries
 ) -> list[_FileDifference]:
@@ -488,6 +480,7 @@ def _report_files(
     if not counted:
         return
     delivery, file, description = counted[0]
+    line = changes_folder(str(observations.entry.entry.path))
     others = f" {len(counted) - 1} more: {', '.join(str(other.file) for other in counted[1:4])}." if counted[1:] else ""
     check.fail(
         Finding(
@@ -495,7 +488,7 @@ def _report_files(
             f"{others}",
             location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
             service=_TWICE,
-            fix=_of_folder(observations)
+            fix=("" if line is None else f"leave the working folder alone (os.chdir() in line {line}); ")
             + (
                 "name a file after its item or mini-batch, write it as a whole with mode 'w', under another name and "
                 "then os.replace(), and never append. Rows that are returned need no file: append_row collects them."

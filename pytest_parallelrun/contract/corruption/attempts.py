@@ -26,8 +26,8 @@ AN_ERROR_ROW = (
     '{"file": name, "error": str(error)}'
 )
 
-Need = Literal["needed", "not needed", "unknown"]
-"""Whether the result of an item depends on the corrupted part."""
+Need = Literal["needed", "not needed", "size", "unknown"]
+"""Whether the result of an item depends on the corrupted part; "size": on the size of a file, not on its content."""
 
 
 class CorruptedAttempt(NamedTuple):
@@ -65,8 +65,7 @@ class CorruptedAttempt(NamedTuple):
 class CorruptionTrial:
     """The attempts at one mini-batch. valid: without a bad item. setting_up: what init() opened.
 
-    empty: with an empty file, if it raises or returns fewer and no unreadable item costs others. only_sizes: whether
-    the size of a file changes the result, and its content does not.
+    empty: with an empty file, if it raises or returns fewer and no unreadable item costs others.
     """
 
     observations: Observations
@@ -75,7 +74,6 @@ class CorruptionTrial:
     setting_up: FilesTouched
     attempts: list[CorruptedAttempt]
     empty: CorruptedAttempt | None = None
-    only_sizes: bool = False
 
     @property
     def valid_rows(self) -> list[object]:
@@ -108,14 +106,14 @@ class CorruptionTrial:
                 "would not matter"
             )
         for attempt in self.attempts:
-            hidden = attempt.need == "unknown" and attempt.ended.outcome == "succeeded"
+            hidden = attempt.need in ("size", "unknown") and attempt.ended.outcome == "succeeded"
             if hidden and not self.names_error(attempt):
                 return (
                     f"run() returned all results although {attempt.item} cannot be read ({attempt.description}). "
                     + (
-                        "Only the size of the file changes its result, not what is in it"
-                        if self.only_sizes
-                        else "run() was not seen to open the file, as when native code or another process reads it"
+                        "Its result depends on the size of the file, not on its content"
+                        if attempt.need == "size"
+                        else "Nothing is seen of how the file is read, as in native code or in another process"
                     )
                     + ", so a swallowed error can be neither confirmed nor excluded"
                 )

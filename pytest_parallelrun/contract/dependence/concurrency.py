@@ -64,8 +64,9 @@ class ConcurrentRun:
 
     same: files that both wrote with the same content. written: files that the first worker wrote first, with the
     attempt, None for init(). written_for: files written for a mini-batch, by its id. None of them contain the workers'
-    own folders. late: written by threads after run() had returned, with the attempt. again: answers of both to the first mini-batch once more. left: all files after one delivery of each
-    mini-batch, and `left_again` after each of the others. observed: what RecordedParsers saw in each of them.
+    own folders. late: written by threads after run() had returned, with the attempt. again: answers of both to the
+    first mini-batch once more. left: all files after one delivery of each mini-batch, and `left_again` after each of
+    the others. observed: what RecordedParsers saw in each of them.
     """
 
     observation: Observation = field(default_factory=Observation)
@@ -109,7 +110,9 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
         for number, mini_batch in enumerate(mini_batches):
             worker = number % 2
             before = files.listed()
-            result, seconds, late = _attempt(attempts, session, mini_batch, worker, known, 0.0 if run.late else patience)
+            result, seconds, late = _attempt(
+                attempts, session, mini_batch, worker, known, 0.0 if run.late else patience
+            )
             patience -= seconds
             run.observation.attempts.append((mini_batch, result))
             # Files of native code are seen only afterwards.
@@ -157,7 +160,7 @@ def _attempt(
 
 
 def _is_named_after(file: WrittenFile, mini_batch: SampleMiniBatch) -> bool:
-    return any(isinstance(name, str) and stem_of(name) in file.name for name in mini_batch.names)
+    return any(name.row is None and stem_of(name) in file.name for name in mini_batch.names)
 
 
 def _files_of_both(files: WrittenFiles) -> Snapshot:

@@ -74,8 +74,8 @@ class _LateWrites(FilesTouched):
     def at_work(self) -> set[int]:
         """Threads of the script that neither wait nor have ended."""
         frames = sys._current_frames()
-        running = {thread.ident for thread in threading.enumerate()} & frames.keys() - self._others
-        return {thread for thread in running if thread in self._held or not _waits(frames[thread])}
+        running = {thread.ident for thread in threading.enumerate()} - self._others
+        return {id for id, frame in frames.items() if id in running and (id in self._held or not _waits(frame))}
 
 
 def _waits(frame: FrameType) -> bool:
