@@ -96,7 +96,8 @@ def test_known_threads_are_those_of_the_same_process(tmp_path: Path, pool: Threa
     assert late_writes(PATIENCE)[1] == []
     watch_threads((os.getpid() + 1, known[1]))
     pool.submit(write, tmp_path / "b")
-    assert late_writes(PATIENCE)[1] == [(str(tmp_path / "b"), True)]
+    # Threads of other tests may still be there.
+    assert (str(tmp_path / "b"), True) in late_writes(PATIENCE)[1]
 
 
 def test_without_a_watch_nothing_is_late() -> None:
