@@ -133,7 +133,10 @@ CHECKS = (
         finds="the output of the sample is not the accepted one",
     ),
     CheckSpec(name="job_completes", finds="the sample fails under the settings of the job"),
-    CheckSpec(name="no_silent_losses", finds="the job completes although items failed and no threshold is set"),
+    CheckSpec(
+        name="no_silent_losses",
+        finds="the job completes although items failed and no threshold is set, or threads work on after run()",
+    ),
     CheckSpec(
         name="keeps_its_files", level="advice", finds="files at relative paths, deleted with the worker's folder"
     ),

@@ -68,7 +68,7 @@ MAX_TRIED_SECONDS = 20.0
 """In run(), until no further attempt is made to find out what is lost."""
 
 MAX_REPEATED = 30.0
-"""Seconds of run() for a sample that is run again."""
+"""Seconds of run(), or of sleep that is skipped only in this process, for a sample that is run again."""
 MAX_CAUGHT = 50
 """Different exceptions of a worker that are recorded, and paths that it did not find."""
 MAX_SENT, MAX_KEYS = 400, 200

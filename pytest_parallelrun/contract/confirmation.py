@@ -87,6 +87,8 @@ class Confirmation:
         """Whether an undecided check is run again, in worker processes."""
         if check.skipped is None or not self._possible:
             return False
+        if self._emulated is not None and self._emulated.baseline.sleep_skipped > MAX_REPEATED:
+            return False
         if self._entry.starts.differ and self._comes_up:
             self._switch(check, "a second worker starts only in a process of its own")
         elif check.skipped.workers_differ and self._repeats(arguments):
@@ -132,6 +134,14 @@ class Confirmation:
         if finding.cause in self._causes:
             return failed
         observations = _observations_in(arguments)
+        slept = 0.0 if self._emulated is None else self._emulated.baseline.sleep_skipped
+        if slept > MAX_REPEATED:
+            return CheckFailed(
+                finding.saying(
+                    f"not repeated in worker processes, which would sleep {slept:.0f} s for the sample: "
+                    "--parallelrun-engine=process uses them for the whole gate"
+                )
+            )
         if observations is not None and observations is self._observations:
             self._confirmed(finding)
             return failed

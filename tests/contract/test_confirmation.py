@@ -230,6 +230,26 @@ def test_what_cannot_be_confirmed_is_reported_and_said_to_be(judge: Judge, monke
     assert "(not confirmed in worker processes: init() budget used up: " in (judged.messages["independent_of_history"])
 
 
+def test_worker_processes_do_not_sleep_for_long(judge: Judge) -> None:
+    script = """
+        import time
+
+        started = time.time()
+
+        def run(mini_batch):
+            if time.time() - started > 55:
+                return []
+            time.sleep(30)
+            return [path[-10:] for path in mini_batch]
+    """
+    judged = judge(script, *checks("history"))
+    message = judged.messages["independent_of_history"]
+    assert message.startswith("run() depends on earlier mini-batches: for mini-batch 0 a fresh worker returns 'item_1")
+    # Nothing is said of globals: in a process, the attempt that would show them is ended for its sleep.
+    assert "In a call" not in message
+    assert "(not repeated in worker processes, which would sleep 60 s for the sample: " in message
+
+
 def test_what_could_not_be_checked_needs_no_confirmation(judge: Judge, write: Write) -> None:
     write("sales.csv", "store,sold\na,1\na,2\nb,3\n")
     script = """

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.dependence.written_files import OF_NO_VALUE
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.phrases import items_text
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.settings import JobSettings
 
-_OF_NO_VALUE = re.compile(
-    r"\..*|.*cache.*|.*\.(pyc|tmp|temp|lock|pid|part)|te?mp|tmp\w{8}.*"
-    r"|mlruns|mlartifacts|mlflow\.db.*|wandb|catboost_info|lightning_logs",
-    re.IGNORECASE,
-)
-"""Files and folders that nobody needs after the job: caches, scratch files, leftovers of packages."""
 _LOG = re.compile(r"(^|.*[^a-z])logs?([^a-z].*|$)", re.IGNORECASE)
 
 
@@ -60,7 +55,7 @@ def _names_of_files_left(entry: EntryUnderTest, baseline: Baseline) -> list[str]
         if size and str(path) not in read:
             # Without the folder of the worker.
             name = Path(*path.relative_to(root).parts[1:]).as_posix()
-            if not _has_part(name, _OF_NO_VALUE):
+            if not _has_part(name, OF_NO_VALUE):
                 names[name] = None
     return sorted(names)
 

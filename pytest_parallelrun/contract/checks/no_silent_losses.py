@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.dependence.state import cause_of_losses
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
-from pytest_parallelrun.contract.finding import Finding
+from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.losses import cause_and_fix, finding_of_total_failure
 from pytest_parallelrun.contract.phrases import (
     THRESHOLDS,
@@ -16,6 +17,8 @@ from pytest_parallelrun.contract.phrases import (
     thresholds_set,
     values_text,
 )
+from pytest_parallelrun.contract.script_source import parsed
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -35,6 +38,7 @@ def test_no_silent_losses(
 ) -> None:
     """No item is lost in a job that completes, unless a threshold that was set allows it."""
     __tracebackhide__ = True
+    _fail_on_late_writes(parallelrun_observations, parallelrun_check)
     result, readings = parallelrun_baseline.result, parallelrun_baseline.readings
     judged = readings.counting
     if parallelrun_check.spec.name not in readings.own.errors:
@@ -81,6 +85,31 @@ def test_no_silent_losses(
             case=case_of(parallelrun_entry, losing[0]),
         )
     readings.conclude(parallelrun_check, finding, headline=DISPUTED)
+
+
+def _fail_on_late_writes(observations: Observations, check: Check) -> None:
+    """Fails if threads write files after run() has returned."""
+    __tracebackhide__ = True
+    run = observations.screening.pair
+    if run is None or not run.late:
+        return
+    (file, number), *others = sorted(run.late.items())
+    mini_batch, _ = run.observation.attempts[number]
+    more = f" {count_text(len(others), 'more file')}: {', '.join(str(other) for other, _ in others[:3])}."
+    finding = Finding(
+        what=f"run() returned while its threads were still working: {file} was written after that."
+        f"{more if others else ''}",
+        location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
+        service="no error: the items count as succeeded. What a thread has not written when its worker ends is lost, "
+        "and an exception in a thread fails no item",
+        fix="wait for the threads before run() returns: thread.join(), result() of each future, queue.join(), or "
+        "`with ThreadPoolExecutor() as pool:`, which waits at its end.",
+    )
+    script = parsed(str(observations.entry.entry.path))
+    if any(isinstance(node, ast.FunctionDef) and node.name == "shutdown" for node in script.body):
+        check.advise(finding.saying("shutdown() may wait for them, but is not called if the worker fails or is killed"))
+    else:
+        check.fail(finding)
 
 
 def _losses(failed: int, result: JobResult) -> str:

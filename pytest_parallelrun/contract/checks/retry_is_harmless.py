@@ -29,6 +29,7 @@ from pytest_parallelrun.contract.entry.mini_batches import answer_of, joined_ans
 from pytest_parallelrun.contract.entry.preconditions import (
     pass_unless_random,
     require_answers,
+    skip_if_written_late,
     skip_without_worker,
     why_random,
 )
@@ -37,6 +38,7 @@ from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import sentences
 from pytest_parallelrun.contract.script_source import changes_folder
 from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +89,7 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
     observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
         require_answers(observations, check)
+        skip_if_written_late(observations, check)
         mini_batch = _to_deliver(observations)
         if _was_screened(observations, check, mini_batch):
             return
@@ -141,7 +144,14 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
     if observations.kind == "files" and not reads_no_items(observations):
         # Off the main thread unless it hangs there: equal results show that the thread does not matter either.
         thread = "worker" if ends_for_bad_items(observations) else None
-        _, retried = _deliver_after_a_failure(observations, mini_batch, thread)
+        try:
+            _, retried = _deliver_after_a_failure(observations, mini_batch, thread)
+        except WorkerStartError:
+            # Only there, perhaps: runs_off_main_thread reports it.
+            if thread is None:
+                raise
+            thread = None
+            _, retried = _deliver_after_a_failure(observations, mini_batch)
         # Without a failure there is no retry, and the two workers have shown what a second delivery does.
         if retried is not None and not _is_as_screened(observations, run, mini_batch, retried):
             return False
@@ -360,12 +370,6 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
     )
 
 
-def _of_folder(observations: Observations) -> str:
-    """The first advice for a script that changes its working folder."""
-    line = changes_folder(str(observations.entry.entry.path))
-    return f"leave the working folder alone (os.chdir() in line {line}), and use absolute paths; " if line else ""
-
-
 def _compare_files(
     observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries
 ) -> list[_FileDifference]:
@@ -483,6 +487,7 @@ def _report_files(
     if not counted:
         return
     delivery, file, description = counted[0]
+    line = changes_folder(str(observations.entry.entry.path))
     others = f" {len(counted) - 1} more: {', '.join(str(other.file) for other in counted[1:4])}." if counted[1:] else ""
     check.fail(
         Finding(
@@ -490,7 +495,7 @@ def _report_files(
             f"{others}",
             location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
             service=_TWICE,
-            fix=_of_folder(observations)
+            fix=("" if line is None else f"leave the working folder alone (os.chdir() in line {line}); ")
             + (
                 "name a file after its item or mini-batch, write it as a whole with mode 'w', under another name and "
                 "then os.replace(), and never append. Rows that are returned need no file: append_row collects them."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.written_files import WORKING_FOLDER
 from pytest_parallelrun.contract.entry.mini_batches import answer_of
-from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker
+from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_if_written_late, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def test_workers_do_not_collide(parallelrun_observations: Observations, parallel
     observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
         require_answers(observations, check)
+        skip_if_written_late(observations, check)
         run = side_by_side(observations)
         collisions = [collision for collision in run.collisions if not collision.file.is_log]
         for collision in run.collisions:

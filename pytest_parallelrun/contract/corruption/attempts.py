@@ -26,8 +26,8 @@ AN_ERROR_ROW = (
     '{"file": name, "error": str(error)}'
 )
 
-Need = Literal["needed", "not needed", "unknown"]
-"""Whether the result of an item depends on the corrupted part."""
+Need = Literal["needed", "not needed", "size", "unknown"]
+"""Whether the result of an item depends on the corrupted part; "size": on the size of a file, not on its content."""
 
 
 class CorruptedAttempt(NamedTuple):
@@ -106,12 +106,16 @@ class CorruptionTrial:
                 "would not matter"
             )
         for attempt in self.attempts:
-            hidden = attempt.need == "unknown" and attempt.ended.outcome == "succeeded"
+            hidden = attempt.need in ("size", "unknown") and attempt.ended.outcome == "succeeded"
             if hidden and not self.names_error(attempt):
                 return (
-                    f"run() returned all results although {attempt.item} cannot be read ({attempt.description}). The "
-                    "file is read by native code that cannot be observed, so a swallowed error can be neither "
-                    "confirmed nor excluded"
+                    f"run() returned all results although {attempt.item} cannot be read ({attempt.description}). "
+                    + (
+                        "Its result depends on the size of the file, not on its content"
+                        if attempt.need == "size"
+                        else "Nothing is seen of how the file is read, as in native code or in another process"
+                    )
+                    + ", so a swallowed error can be neither confirmed nor excluded"
                 )
         return ""
 

@@ -7,17 +7,19 @@ import filecmp
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from pytest_parallelrun.contract.bounds import MAX_CORRUPTED_COLUMNS, MAX_CORRUPTED_SECONDS
 from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, Need
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of, rows_of
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
 from pytest_parallelrun.contract.rows.values import is_null, number_in, values_of
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Payload
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
+
+MAX_REPLACED = 1 << 20
+"""Bytes of a file that is replaced by others of the same size."""
 
 State = Literal["missing", "folder", "empty"]
 
@@ -79,6 +84,8 @@ def with_needs(
     elif any(corrupted.ended.outcome == "succeeded" for corrupted in attempts):
         depends = _depends_on_content(observations, session, mini_batch, as_rows(valid.ended.value))
         need = "not needed" if depends is False else "unknown"
+        if depends:
+            need = "size" if _depends_on_size_only(observations, session, mini_batch, valid) else "unknown"
     return [corrupted._replace(need=need) for corrupted in attempts]
 
 
@@ -114,6 +121,20 @@ def _depends_on_content(
     if random is not None and random.all_rows:
         return None
     return difference(fresh[0], rows, ignoring=() if random is None else random.keys) is not None
+
+
+def _depends_on_size_only(
+    observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeResult
+) -> bool:
+    """Whether another content of the same size gives the same rows. Asked only where a size or a content matters."""
+    size = os.path.getsize(paths_of(mini_batch.payload)[0])
+    if size > MAX_REPLACED:
+        return False
+    with suppress(TooManyInitCalls, WorkerStartError):
+        session.renew()
+        ended = try_bad_file(observations, session, mini_batch, b"?" * size).ended
+        return ended.outcome == "succeeded" and difference(as_rows(valid.ended.value), as_rows(ended.value)) is None
+    return False
 
 
 def _rows_of_fresh_worker(session: ProbeSession, mini_batch: SampleMiniBatch) -> list[object]:

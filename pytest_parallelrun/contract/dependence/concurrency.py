@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from pytest_parallelrun.contract.dependence.written_files import (
     WrittenFiles,
@@ -18,18 +18,25 @@ from pytest_parallelrun.contract.dependence.written_files import (
 )
 from pytest_parallelrun.contract.entry.mini_batches import Observation
 from pytest_parallelrun.contract.entry.observers import RecordedParsers
+from pytest_parallelrun.contract.rows.items import stem_of
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
+from pytest_parallelrun.emulator.worker.late_writes import Process, late_writes, this_process, watch_threads
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.dependence.written_files import Content, Snapshot, WrittenFile
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.sample_attempts import SampleAttempts
     from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
 
 _LOCK = re.compile(r"lock|lck|mutex|semaphore|guard|busy|in.?progress|running", re.IGNORECASE)
 _TEMPORARY = re.compile(r"te?mp|part|work|scratch|staging", re.IGNORECASE)
 
 SIDE_BY_SIDE = "side by side"
 """Name under which this is remembered."""
+
+MAX_LATE = 3.0
+"""Seconds for threads that are at work after run() has returned; some never end."""
 
 CollisionKind = Literal["different content", "appended", "a temporary file"]
 
@@ -57,8 +64,9 @@ class ConcurrentRun:
 
     same: files that both wrote with the same content. written: files that the first worker wrote first, with the
     attempt, None for init(). written_for: files written for a mini-batch, by its id. None of them contain the workers'
-    own folders. again: answers of both to the first mini-batch once more. left: all files after one delivery of each
-    mini-batch, and `left_again` after each of the others. observed: what RecordedParsers saw in each of them.
+    own folders. late: written by threads after run() had returned, with the attempt. again: answers of both to the
+    first mini-batch once more. left: all files after one delivery of each mini-batch, and `left_again` after each of
+    the others. observed: what RecordedParsers saw in each of them.
     """
 
     observation: Observation = field(default_factory=Observation)
@@ -67,6 +75,7 @@ class ConcurrentRun:
     written: dict[WrittenFile, int | None] = field(default_factory=dict)
     observed: Sequence[object] = ()
     written_for: dict[int, set[WrittenFile]] = field(default_factory=dict)
+    late: dict[WrittenFile, int] = field(default_factory=dict)
     again: list[AttemptEnded] = field(default_factory=list)
     left: Snapshot = field(default_factory=dict)
     left_again: list[Snapshot] = field(default_factory=list)
@@ -85,6 +94,7 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
         mini_batches = (mini_batches[0], mini_batches[0].numbered(mini_batches[0].id + 1))
     redirected = attempts.entry.redirected()
     attempts.restore()
+    known, patience = this_process(), MAX_LATE
     with attempts.pair_entry.session(
         workers=2,
         probe_limit=attempts.probe_limit if attempts.pair_entry is attempts.entry else attempts.process_limit,
@@ -100,12 +110,19 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
         for number, mini_batch in enumerate(mini_batches):
             worker = number % 2
             before = files.listed()
-            result = attempts.attempt(session, mini_batch, worker=worker)
+            result, seconds, late = _attempt(
+                attempts, session, mini_batch, worker, known, 0.0 if run.late else patience
+            )
+            patience -= seconds
             run.observation.attempts.append((mini_batch, result))
             # Files of native code are seen only afterwards.
             natively = [path for path, state in files.listed().items() if before.get(path) != state]
             result.files.written.update(dict.fromkeys(natively))
             _record(files, writes, number, worker, result.files)
+            for file, path in files.shared((path for path, _ in late), worker).items():
+                # Another one may be a monitor that writes all the time.
+                if file.is_needed and ((path, True) in late or _is_named_after(file, mini_batch)):
+                    run.late.setdefault(file, number)
         run.observed = session.observed
         run.left = _files_of_both(files)
         for worker in (0, 1):
@@ -120,6 +137,30 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
                 run.written_for.setdefault(mini_batches[write.attempt].id, set()).add(file)
     run.written = {file: made[0].attempt for file, made in writes.items() if made[0].worker == 0}
     return run
+
+
+def _attempt(
+    attempts: SampleAttempts,
+    session: ProbeSession,
+    mini_batch: SampleMiniBatch,
+    worker: int,
+    known: Process,
+    patience: float,
+) -> tuple[ProbeResult, float, list[tuple[str, bool]]]:
+    """An attempt, and what `late_writes` says afterwards."""
+    with session.held():
+        session.call_in_worker(watch_threads, known, worker=worker)
+        result = attempts.attempt(session, mini_batch, worker=worker)
+        if not session.is_up(worker):
+            return result, 0.0, []
+        seconds, late = cast(
+            "tuple[float, list[tuple[str, bool]]]", session.call_in_worker(late_writes, patience, worker=worker)
+        )
+    return result, seconds, late
+
+
+def _is_named_after(file: WrittenFile, mini_batch: SampleMiniBatch) -> bool:
+    return any(name.row is None and stem_of(name) in file.name for name in mini_batch.names)
 
 
 def _files_of_both(files: WrittenFiles) -> Snapshot:

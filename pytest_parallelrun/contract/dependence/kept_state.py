@@ -72,6 +72,9 @@ def _ask(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:
             before = cast("Mapping[str, Value]", session.call_in_worker(globals_below, root))
             attempt(session, mini_batch)
             after = cast("Mapping[str, Value]", session.call_in_worker(globals_below, root))
+            if session.init_calls > 1:
+                # The attempt has ended the worker, and another one differs anyway.
+                return KeptState()
         return _changes(before, after, observations)
     return KeptState()
 

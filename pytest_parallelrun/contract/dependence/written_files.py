@@ -36,6 +36,12 @@ _RANDOM = re.compile(
     r"[0-9a-f]{8,}|\d{8})(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
+OF_NO_VALUE = re.compile(
+    r"\..*|.*cache.*|.*\.(pyc|tmp|temp|lock|pid|part)|te?mp|tmp\w{8}.*"
+    r"|mlruns|mlartifacts|mlflow\.db.*|wandb|catboost_info|lightning_logs",
+    re.IGNORECASE,
+)
+"""Files and folders that nobody needs after the job: caches, scratch files, leftovers of packages."""
 _REPORT_OF_FAILURE = re.compile(r"error|exception|fail|traceback|reject|quarantine|dead.?letter", re.IGNORECASE)
 
 
@@ -52,6 +58,11 @@ class WrittenFile(NamedTuple):
     def is_log(self) -> bool:
         """Whether its name says that it is a log, in which a retry may appear."""
         return any(_LOG.search(part) for part in Path(self.name).parts[-2:])
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether its name says neither that it is a log, nor that nobody needs it after the job."""
+        return not (self.is_log or any(OF_NO_VALUE.fullmatch(part) for part in Path(self.name).parts))
 
     @property
     def reports_failures(self) -> bool:
@@ -130,9 +141,9 @@ class WrittenFiles:
                 states[path] = stat.st_size, stat.st_mtime_ns
         return states
 
-    def shared(self, paths: Iterable[str]) -> dict[WrittenFile, str]:
-        """Paths that are not in a worker's own folder."""
-        return {self._file_at(path): path for path in paths if self._counts(path, None)}
+    def shared(self, paths: Iterable[str], worker: int | None = None) -> dict[WrittenFile, str]:
+        """Paths that are not in a worker's own folder, or in that of `worker`."""
+        return {self._file_at(path): path for path in paths if self._counts(path, worker)}
 
     def _file_at(self, path: str) -> WrittenFile:
         """The location, in words that are the same for every session."""

@@ -67,6 +67,11 @@ class Baseline:
         """Seconds that all attempts took together, with the sleep that was skipped: a worker process would sleep."""
         return sum(attempt.loading + attempt.running for attempt in self.result.attempts)
 
+    @property
+    def sleep_skipped(self) -> float:
+        """Seconds of sleep that were skipped, about; 0 if none was."""
+        return max(0.0, self.busy - self.seconds)
+
     @cached_property
     def last_attempts(self) -> dict[int, AttemptEnded]:
         """The last attempt at each mini-batch, by and in the order of its id."""

@@ -96,7 +96,7 @@ class SampleAttempts:
         """
         answered = self.answered
         last_attempts = self.baseline.last_attempts
-        failed = [id for id, last in last_attempts.items() if last.outcome in ("exception", "wrong_type")]
+        failed = [id for id, last in last_attempts.items() if last.outcome in ("exception", "wrong_type", "short")]
         if answered and failed:
             return tuple(sorted((*answered, *self._load(failed[:MAX_FAILED])), key=lambda mini_batch: mini_batch.id))
         if len(answered) != 1 or answered[0].size == 1 or self.entry.settings.partition_keys:

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic, running_under
 from pytest_parallelrun.emulator.sandbox.process_exit import TERMINATIONS, end_forked_child
+from pytest_parallelrun.emulator.worker.late_writes import SCRIPT_THREAD
 
 _T = TypeVar("_T")
 
@@ -246,7 +247,7 @@ class ScriptThread:
         self._on_interrupt = on_interrupt
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[tuple[object, BaseException | None]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="parallelrun-script", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=SCRIPT_THREAD, daemon=True)
 
     def __enter__(self) -> ScriptThread:
         self._thread.start()

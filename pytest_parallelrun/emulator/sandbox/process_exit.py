@@ -352,12 +352,18 @@ class Leftovers:
     def close(self, processes: Sequence[str]) -> None:
         """Closes what is still open after the script is gone. processes: names of those that were killed."""
         self.processes = processes
+        for thread in self._left_running():
+            # Its folders are gone, so its errors say nothing of the script, and pytest would warn of each.
+            thread._invoke_excepthook = lambda thread: None  # type: ignore[attr-defined]
         if self.processes or open_descriptors() - self._open:
             close_files_left()
 
     def notes(self) -> Iterator[str]:
-        left = [thread.name for thread in threading.enumerate() if thread not in self._threads]
-        return left_behind(processes=self.processes, threads=left, files=self._left)
+        threads = [thread.name for thread in self._left_running()]
+        return left_behind(processes=self.processes, threads=threads, files=self._left)
+
+    def _left_running(self) -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread not in self._threads]
 
 
 def left_behind(

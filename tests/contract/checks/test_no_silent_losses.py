@@ -116,3 +116,82 @@ def test_where_nothing_succeeds_the_first_error_comes_before_the_list_of_mini_ba
 
 def test_where_something_succeeds_no_error_is_put_first(judge: Judge) -> None:
     assert "for every mini-batch" not in judge(FAILS_ON_2).messages["no_silent_losses"]
+
+
+THREADS = """
+    import os, queue, threading, time
+    from concurrent.futures import ThreadPoolExecutor
+
+    from azureml_user.parallel_run import EntryScript
+
+    tasks = queue.Queue()
+
+
+    def write(path):
+        with open(os.path.join(EntryScript().output_dir, os.path.basename(path)), "w") as file:
+            file.write("done")
+
+
+    def work():
+        while True:
+            write(tasks.get())
+            tasks.task_done()
+
+
+    def beat():
+        # Longer than the gate, but not as long as the tests.
+        for _ in range(200):
+            time.sleep(0.05)
+            write("metrics.csv")
+
+
+    def init():
+        global pool
+        pool = ThreadPoolExecutor(2)
+        threading.Thread(target=work, daemon=True).start()
+
+
+    def run(mini_batch):
+        {}
+        return [os.path.basename(path) for path in mini_batch]
+"""
+LATE = {
+    "a thread for each item": "[threading.Thread(target=write, args=(path,)).start() for path in mini_batch]",
+    "a pool whose futures nobody asks": "[pool.submit(write, path) for path in mini_batch]",
+    "a queue": "[tasks.put(path) for path in mini_batch]",
+}
+IN_TIME = {
+    "a pool whose futures are asked": "list(pool.map(write, mini_batch))",
+    "a queue that is waited for": "[tasks.put(path) for path in mini_batch]; tasks.join()",
+    "a monitor": "threading.Thread(target=beat, daemon=True).start()",
+}
+
+
+def named(bodies: dict[str, str]) -> list[object]:
+    """All but the first in CI only."""
+    first, *others = bodies
+    slow = pytest.mark.slow
+    return [pytest.param(bodies[first], id=first), *(pytest.param(bodies[o], id=o, marks=slow) for o in others)]
+
+
+@pytest.mark.parametrize("body", named(LATE))
+def test_threads_that_write_after_run_has_returned_fail(judge: Judge, body: str) -> None:
+    found = judge(THREADS.format(body), "--parallelrun-set=output_action=append_row")
+    assert found.failed == {"no_silent_losses"}
+    message = found.messages["no_silent_losses"]
+    assert message.startswith("run() returned while its threads were still working: 'item_1.txt' in ")
+    assert "fix: wait for the threads before run() returns" in message
+
+
+def test_a_shutdown_may_wait_for_threads(judge: Judge) -> None:
+    script = THREADS.format(LATE["a queue"]) + "\n\n    def shutdown():\n        tasks.join()\n"
+    found = judge(script, "--parallelrun-set=output_action=append_row")
+    assert not found.failed
+    assert found.outcomes["no_silent_losses"] == "advice"
+
+
+@pytest.mark.parametrize("body", named(IN_TIME))
+def test_threads_that_run_waits_for_and_those_of_no_item_pass(judge: Judge, body: str) -> None:
+    found = judge(THREADS.format(body), "--parallelrun-set=output_action=append_row")
+    assert found.outcomes["no_silent_losses"] == "passed"
+    assert not found.failed

@@ -366,3 +366,13 @@ def test_a_script_that_does_not_read_its_items_needs_no_further_workers(judge: J
     found = judge("def run(b): return [p[-10:] for p in b]\n", "-k", "test_retry_is_harmless")
     assert found.outcomes["retry_is_harmless"] == "passed"
     assert found.init_calls == 5
+
+
+def test_a_script_that_starts_on_the_main_thread_alone_is_checked_there(judge: Judge) -> None:
+    # Other checks have shown that a bad item does not hang, so that the retry is tried off the main thread.
+    script = (
+        "import signal\ndef init(): signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))\n"
+        "def run(b): return [f'{p[-10:]} {len(open(p).read())}' for p in b]\n"
+    )
+    found = judge(script, "-k", "reports_failures or retry_is_harmless", "--parallelrun-set=mini_batch_size=2")
+    assert found.outcomes == {"reports_failures": "passed", "retry_is_harmless": "passed"}
