@@ -24,7 +24,7 @@ from pytest_parallelrun.contract.dependence.state import (
     of_left_files,
     traceback_of,
 )
-from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
+from pytest_parallelrun.contract.dependence.written_files import FileDifference, WrittenFiles, changed, file_differences
 from pytest_parallelrun.contract.entry.mini_batches import answer_of, joined_answers, merged
 from pytest_parallelrun.contract.entry.preconditions import (
     pass_unless_random,
@@ -75,14 +75,6 @@ class _Deliveries(NamedTuple):
     elsewhere: _Delivery
 
 
-class _FileDifference(NamedTuple):
-    """The files of `delivery` that differ from those of one delivery."""
-
-    delivery: str
-    file: WrittenFile
-    description: str
-
-
 def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """A mini-batch that is delivered again leaves the rows and files of one delivery."""
     __tracebackhide__ = True
@@ -102,7 +94,7 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
         known = {difference.file.without_random_parts for difference in duplicates}
         differences = [difference for difference in differences if difference not in duplicates]
         if duplicates and not differences:
-            on_another = _file_differences(_TO_ANOTHER, deliveries.again.files, deliveries.elsewhere.files)
+            on_another = file_differences(_TO_ANOTHER, deliveries.again.files, deliveries.elsewhere.files)
             differences = [one for one in on_another if one.file.without_random_parts not in known]
         failed, retried = (None, None) if differences else _deliver_after_a_failure(observations, mini_batch)
         if failed is not None and retried is not None:
@@ -135,9 +127,9 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
     run = screening.pair
     if run is None or not screening.agrees or _named_after_the_time(run.left, {}):
         return False
-    before, differences = run.left, list[_FileDifference]()
+    before, differences = run.left, list[FileDifference]()
     for delivery, after in zip((_TO_THE_SAME, _TO_ANOTHER), run.left_again, strict=True):
-        differences += _file_differences(delivery, before, after)
+        differences += file_differences(delivery, before, after)
         before = after
     if any(not one.file.is_log for one in differences) or any(file.names_its_process for file in before):
         return False
@@ -365,32 +357,32 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
             "that the second one finds. A result may depend on its own item only."
         )
     return (
-        "do not skip or collect what was seen before: return a result for each item of each call. What is done already "
-        "may be read from a file, as long as its result is returned again."
+        "return a result for each item of each call: make the list of results in run(), and keep nothing there for "
+        "later calls. What is done already may be read from a file, as long as its result is returned again."
     )
 
 
 def _compare_files(
     observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries
-) -> list[_FileDifference]:
+) -> list[FileDifference]:
     """Files that a second delivery leaves in addition or with another content."""
     once, again, elsewhere = deliveries.once, deliveries.again, deliveries.elsewhere
-    same = list(_file_differences(_TO_THE_SAME, once.files, again.files))
+    same = list(file_differences(_TO_THE_SAME, once.files, again.files))
     if same:
         return _beyond_chance(observations, mini_batch, once, again, same)
-    other = list(_file_differences(_TO_ANOTHER, again.files, elsewhere.files))
+    other = list(file_differences(_TO_ANOTHER, again.files, elsewhere.files))
     if other:
         return _beyond_chance(observations, mini_batch, once, elsewhere, other)
     return [
-        _FileDifference(_TO_ANOTHER, file, "is named after the process, so that another one leaves a second file")
+        FileDifference(_TO_ANOTHER, file, "is named after the process, so that another one leaves a second file")
         for file in once.files.keys() - deliveries.before.keys()
         if file.names_its_process
     ]
 
 
 def _duplicates(
-    observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries, differences: list[_FileDifference]
-) -> list[_FileDifference]:
+    observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries, differences: list[FileDifference]
+) -> list[FileDifference]:
     """Those that are a file of the first delivery once more, under another random name."""
     once, again = deliveries.once.files, deliveries.again.files
     first: dict[WrittenFile | None, list[WrittenFile]] = {}
@@ -408,7 +400,7 @@ def _duplicates(
         fresh = _deliver(observations, session, files, mini_batch).files
     alike = {file.without_random_parts: content for file, content in fresh.items()}
 
-    def is_same(difference: _FileDifference) -> bool:
+    def is_same(difference: FileDifference) -> bool:
         after, name = again[difference.file], difference.file.without_random_parts
         if any(changed(once[file], after, None) is None for file in first[name]):
             return True
@@ -419,7 +411,7 @@ def _duplicates(
     return [difference for difference in renamed if is_same(difference)]
 
 
-def _of_duplicates(mini_batch: SampleMiniBatch, duplicates: list[_FileDifference]) -> Finding:
+def _of_duplicates(mini_batch: SampleMiniBatch, duplicates: list[FileDifference]) -> Finding:
     others = f" and {len(duplicates) - 1} more" if duplicates[1:] else ""
     return Finding(
         what=f"A mini-batch that is delivered again leaves its files twice, under random names: {duplicates[0].file}"
@@ -433,25 +425,14 @@ def _of_duplicates(mini_batch: SampleMiniBatch, duplicates: list[_FileDifference
 
 def _compare_files_of_retry(
     observations: Observations, mini_batch: SampleMiniBatch, once: _Delivery, retried: _Delivery
-) -> list[_FileDifference]:
+) -> list[FileDifference]:
     """The same for a retry, whose failed attempt may have left an error report."""
     differences = [
         difference
-        for difference in _file_differences(_AFTER_A_FAILURE, once.files, retried.files)
+        for difference in file_differences(_AFTER_A_FAILURE, once.files, retried.files)
         if not difference.file.reports_failures
     ]
     return _beyond_chance(observations, mini_batch, once, retried, differences)
-
-
-def _file_differences(delivery: str, before: Snapshot, after: Snapshot) -> Iterator[_FileDifference]:
-    for file in sorted(after.keys() - before.keys()):
-        yield _FileDifference(delivery, file, "is a file that one delivery does not leave")
-    for file in sorted(before.keys() - after.keys()):
-        yield _FileDifference(delivery, file, "is gone, which one delivery leaves")
-    for file in sorted(before.keys() & after.keys()):
-        change = changed(before[file], after[file], None)
-        if change is not None:
-            yield _FileDifference(delivery, file, f"is not what it is after one delivery: {change}")
 
 
 def _beyond_chance(
@@ -459,8 +440,8 @@ def _beyond_chance(
     mini_batch: SampleMiniBatch,
     once: _Delivery,
     later: _Delivery,
-    differences: list[_FileDifference],
-) -> list[_FileDifference]:
+    differences: list[FileDifference],
+) -> list[FileDifference]:
     """Those beyond the differences of two single deliveries, such as the time in a file."""
     before, after = once.files, later.files
     contents = [difference for difference in differences if difference.file in before and difference.file in after]
@@ -472,12 +453,12 @@ def _beyond_chance(
     for delivery, file, _ in contents:
         change = changed(before[file], after[file], (before[file], alike[file]) if file in alike else None)
         if change is not None:
-            kept.append(_FileDifference(delivery, file, f"is not what it is after one delivery: {change}"))
+            kept.append(FileDifference(delivery, file, f"is not what it is after one delivery: {change}"))
     return kept
 
 
 def _report_files(
-    observations: Observations, check: Check, mini_batch: SampleMiniBatch, differences: list[_FileDifference]
+    observations: Observations, check: Check, mini_batch: SampleMiniBatch, differences: list[FileDifference]
 ) -> None:
     __tracebackhide__ = True
     for difference in differences:

@@ -246,3 +246,22 @@ def changed(before: Content, after: Content, alike: tuple[Content, Content] | No
     if len(after.lines) != len(before.lines):
         return f"it has {len(after.lines)} lines instead of {len(before.lines)}"
     return f"it has {lines[1]} where it had {lines[0]}"
+
+
+class FileDifference(NamedTuple):
+    """The files of `delivery` that differ from those of one delivery."""
+
+    delivery: str
+    file: WrittenFile
+    description: str
+
+
+def file_differences(delivery: str, before: Snapshot, after: Snapshot) -> Iterator[FileDifference]:
+    for file in sorted(after.keys() - before.keys()):
+        yield FileDifference(delivery, file, "is a file that one delivery does not leave")
+    for file in sorted(before.keys() - after.keys()):
+        yield FileDifference(delivery, file, "is gone, which one delivery leaves")
+    for file in sorted(before.keys() & after.keys()):
+        change = changed(before[file], after[file], None)
+        if change is not None:
+            yield FileDifference(delivery, file, f"is not what it is after one delivery: {change}")
