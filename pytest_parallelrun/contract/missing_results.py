@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 MAX_TEXT = 60
 """Characters of a value that items share."""
 _OWN_ROWS = (
-    "Return in each call the rows of its own items, as in `rows.extend(buffer); buffer.clear()` at the end of run(): "
-    "the service counts the results of each call, and what a later call returns, or shutdown() writes, is not counted"
+    "Return in each call the rows of its own items: collect items and rows in lists that run() makes, not in those of "
+    "the module, and finish what is left in them before run() returns. The service counts the results of each call; "
+    "what a later call returns, or shutdown() writes, is not counted"
 )
 _NO_VALUE = ("", "nan", "None", "NaT", "<NA>")
 

@@ -29,8 +29,9 @@ class Flaw:
     edits: dict[str, str] = field(default_factory=dict)
 
 
-OWN_ROWS = "fix: Return in each call the rows of its own items, as in `rows.extend(buffer); buffer.clear()`"
+OWN_ROWS = "fix: Return in each call the rows of its own items: collect items and rows in lists that run() makes"
 ALL_ROWS = "fix: Return one result for every item, an error row for one that could not be scored."
+LIST_OF_MODULE, LIST_OF_CALL = "buffer = []\ndef run(batch):\n", "def run(batch):\n    buffer = []\n"
 FLAWS = [
     Flaw(
         name="a buffer across calls",
@@ -40,7 +41,7 @@ FLAWS = [
         evidence="The result of p_4.json came with mini-batch 1 (p_6.json, p_7.json, p_8.json, p_9.json): run() keeps",
         which="5 - 3 = 2 missing. No result for: p_4.json, p_5.json.",
         fix=OWN_ROWS,
-        edits={"    return rows": "    rows.extend(buffer); buffer.clear()\n    return rows"},
+        edits={LIST_OF_MODULE: LIST_OF_CALL, "    return rows": "    rows.extend(buffer)\n    return rows"},
     ),
     Flaw(
         name="a buffer for shutdown()",
@@ -48,7 +49,11 @@ FLAWS = [
         "    return rows\ndef shutdown():\n    print(buffer)\n",
         evidence="In a call, run() changes 'buffer', which gains 'p_1.json', 'p_2.json' and 3 more.",
         fix=OWN_ROWS,
-        edits={"    return rows": "    rows.extend(buffer); buffer.clear()\n    return rows"},
+        edits={
+            LIST_OF_MODULE: LIST_OF_CALL,
+            "    return rows": "    rows.extend(buffer)\n    return rows",
+            "def shutdown():\n    print(buffer)\n": "",
+        },
     ),
     Flaw(
         name="what was seen is left out",
