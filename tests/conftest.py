@@ -70,10 +70,12 @@ freeze_count = gc.get_freeze_count
 def pytest_collection_finish() -> None:
     """Takes what was collected, a million objects, out of the searches for generators of scripts, a quarter of a gate.
 
-    Then to count frozen objects takes long, and each attempt asks for it.
+    Then to count frozen objects takes long, and each attempt asks for it. An old Hypothesis looks for objects that know
+    its generator, and would not find them among frozen ones.
     """
-    gc.freeze()
-    gc.get_freeze_count = lambda: 0
+    if hasattr(hypothesis.core, "threadlocal"):
+        gc.freeze()
+        gc.get_freeze_count = lambda: 0
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def nothing_frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(gc, "get_freeze_count", freeze_count)
     gc.unfreeze()
     yield
-    gc.freeze()
+    pytest_collection_finish()
 
 
 @pytest.fixture(scope="session", autouse=True)
