@@ -83,11 +83,6 @@ def _is_frozen() -> bool:
     return gc.get_freeze_count() > _FROZEN_BEFORE
 
 
-def _freeze(frozen: bool) -> None:
-    if frozen != _is_frozen():
-        (gc.freeze if frozen else gc.unfreeze)()
-
-
 def _zone() -> tuple[str | None, object, object]:
     return os.environ.get("TZ"), time.tzname, time.timezone
 
@@ -168,7 +163,7 @@ _SETTINGS: tuple[Pair, ...] = (
     (lambda: locale.setlocale(locale.LC_ALL), lambda value: locale.setlocale(locale.LC_ALL, value)),
     *([(_zone, _set_zone)] if hasattr(time, "tzset") else []),
     (gc.isenabled, lambda on: (gc.enable if on else gc.disable)()),
-    (_is_frozen, _freeze),
+    (_is_frozen, lambda frozen: (gc.freeze if frozen else gc.unfreeze)()),
     (gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
     (lambda: list(gc.callbacks), lambda callbacks: gc.callbacks.__setitem__(slice(None), callbacks)),
     (sys.getswitchinterval, sys.setswitchinterval),
