@@ -48,9 +48,11 @@ def test_returns_same_columns(
     shaped = [(one, shape, element) for one in returned for shape, element in _shapes_of(one.value)]
     if len(shaped) < 2:
         parallelrun_check.cannot_decide("there are not two results to compare: give a sample with more items")
-    if parallelrun_entry.settings.output_action == "append_row":
-        frames = [(one, cast("pd.DataFrame", element)) for one, shape, element in shaped if shape.form == FRAME]
-        _check_order(frames, parallelrun_check)
+    frames = [(one, cast("pd.DataFrame", value)) for one, shape, value in shaped if shape.form == FRAME]
+    reordered = _reordered(frames) if parallelrun_entry.settings.output_action == "append_row" else None
+    if reordered is not None:
+        parallelrun_check.advise(reordered)
+        return
     differing = _first_difference(shaped)
     if differing is not None:
         first, second, difference = differing
@@ -65,27 +67,22 @@ def test_returns_same_columns(
         )
 
 
-def _check_order(frames: list[tuple[ReturnedRows, pd.DataFrame]], check: Check) -> None:
-    """Fails if two have the same columns in another order: their rows are appended one below the other."""
-    __tracebackhide__ = True
-    if not frames:
-        return
-    first, frame = frames[0]
+def _reordered(frames: list[tuple[ReturnedRows, pd.DataFrame]]) -> Finding | None:
+    """The finding on DataFrames with the same columns in another order: rows are appended one below the other."""
     for other, reordered in frames[1:]:
-        if list(reordered.columns) != list(frame.columns) and set(reordered.columns) == set(frame.columns):
-            lines = [shown.head(1).to_csv(header=False, index=False, sep=" ").strip() for shown in (frame, reordered)]
-            check.fail(
-                Finding(
-                    what="Values are appended under the wrong column: DataFrames have the same columns in another "
-                    "order.",
-                    counts=f"columns of {first.label}: {_listed(frame.columns)}; of {other.label}: "
-                    f"{_listed(reordered.columns)}. In the appended file their first rows are {lines[0]!r} and "
-                    f"{lines[1]!r}, one below the other.",
-                    service="no error is raised: rows are appended by position, and column names are written once or "
-                    "not at all",
-                    fix=f"return the columns in one order, such as with frame[{list(frame.columns)}]",
-                )
-            )
+        first, frame = frames[0]
+        if list(reordered.columns) == list(frame.columns) or set(reordered.columns) != set(frame.columns):
+            continue
+        lines = [shown.head(1).to_csv(header=False, index=False, sep=" ").strip() for shown in (frame, reordered)]
+        return Finding(
+            what="Values are appended under the wrong column: DataFrames have the same columns in another order.",
+            counts=f"columns of {first.label}: {_listed(frame.columns)}; of {other.label}: "
+            f"{_listed(reordered.columns)}. In the appended file their first rows are {lines[0]!r} and {lines[1]!r}, "
+            "one below the other.",
+            service="no error is raised: rows are appended by position, under the first names or under none",
+            fix=f"return the columns in one order, such as with frame[{list(frame.columns)}]",
+        )
+    return None
 
 
 def _of_parts(observations: Observations) -> list[ReturnedRows]:
