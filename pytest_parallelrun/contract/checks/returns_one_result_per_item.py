@@ -79,7 +79,9 @@ def test_returns_one_result_per_item(
     finding = finding.saying(f"The job may lose them: {allowed} was set on purpose.")
     if not lacks.fix:
         saved = ", which also saves the retries" if result.settings.rules.short_return != "items_only" else ""
-        fix = f"none is needed if these items may be left out, as {allowed} allows. If not, return an error row for each"
+        fix = (
+            f"none is needed if these items may be left out, as {allowed} allows. If not, return an error row for each"
+        )
         finding = replace(finding, fix=fix + saved)
     if not readings.advise_on_other(parallelrun_check, finding):
         parallelrun_check.advise(finding)
