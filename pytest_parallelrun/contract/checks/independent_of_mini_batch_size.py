@@ -272,7 +272,10 @@ def _cause(observations: Observations, sizes: _SizeDifference, *, kept: bool) ->
                 KEEP_WITH_ITEM,
             )
         if rows and merged_rows and sorted(map(_without_form, rows)) == sorted(map(_without_form, merged_rows)):
-            return "The values are the same, in another form: the type of a column changes with its rows.", _OF_FORM
+            return (
+                "The values are the same, in another form: the type of a column may depend on its other rows.",
+                _OF_FORM,
+            )
         return "", _FOR_EACH_ITEM + ("" if observations.kind == "files" else _of_other_rows(observations))
     # Rows that a chunk lost are in the parts, once. A summary differs, and a listing gives each part the same rows.
     together, apart = set(map(row_text, merged_rows)), {row_text(row) for row in rows}

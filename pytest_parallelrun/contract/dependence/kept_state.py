@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from inspect import Parameter, signature
+from inspect import getclosurevars, signature
 from io import IOBase
 from types import FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -162,9 +162,10 @@ def globals_below(root: str) -> dict[str, Value]:
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and file.startswith(root + os.sep) and "site-packages" not in file:
             for name, function in _functions_of(module):
-                values.update({f"{name}.{key}": _described(part) for key, part in _of(vars(function))})
-                for key, part in signature(function).parameters.items():
-                    if part.default is not Parameter.empty:
+                with suppress(Exception):
+                    held = {**vars(function), **getclosurevars(function).nonlocals}
+                    values.update({f"{name}.{key}": _described(value) for key, value in _of(held)})
+                    for key, part in signature(function).parameters.items():
                         values[f"{key} of {name}()"] = _described(part.default)
             for name, value in _of(vars(module)):
                 values[name] = _described(value)

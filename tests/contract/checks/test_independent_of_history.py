@@ -84,8 +84,14 @@ def test_what_is_used_up_after_one_mini_batch_is_found(judged: Judge) -> None:
             "'run.calls', from 0 to 1",
             "set 'run.calls' inside run()",
         ),
+        (
+            "def make():\n    seen = []\n    def run(b):\n        seen.append(b[0][-5:])\n        return [str(seen)]\n"
+            "    return run\nrun = make()\n",
+            "'make.<locals>.run.seen', which gains '1.txt'",
+            "start with an empty one in each call of run()",
+        ),
     ],
-    ids=["default argument", "attribute"],
+    ids=["default argument", "attribute", "closure"],
 )
 def test_what_functions_keep_is_named(judged: Judge, script: str, changed: str, fix: str) -> None:
     message = judged(script).messages[CHECK]
