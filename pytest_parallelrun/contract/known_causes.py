@@ -24,7 +24,12 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.bounds import MAX_SEARCHED_FILES
 from pytest_parallelrun.contract.environment.packages import listed_elsewhere
 from pytest_parallelrun.contract.phrases import indented, sentences
-from pytest_parallelrun.contract.script_source import changes_folder, returns_of_none, set_under_main_guard
+from pytest_parallelrun.contract.script_source import (
+    changes_folder,
+    local_of_init,
+    returns_of_none,
+    set_under_main_guard,
+)
 from pytest_parallelrun.emulator.folders import is_in_job_folder
 from pytest_parallelrun.emulator.models import (
     MODEL_DIR,
@@ -192,6 +197,13 @@ def _of_source(failure: Failure) -> Iterator[str]:
             f"service imports the script, so its name is another one. Set '{name}' in init(), with `global {name}`."
         )
     error = failure.chain[0] if failure.chain else None
+    local = None if error is None else local_of_init(failure.frame, error)
+    if local is not None:
+        name, function, line = local
+        yield (
+            f"{function}() sets '{name}' in line {line} as a local variable, which is lost when {function}() ends. Add "
+            f"`global {name}` at the start of {function}()."
+        )
     line_of_chdir = changes_folder(failure.frame.file)
     if line_of_chdir is not None and error is not None and error.path and not os.path.isabs(error.path):
         yield (

@@ -98,9 +98,9 @@ def cause_and_fix(observations: Observations, attempt: AttemptEnded) -> tuple[st
     frame = failure.frame
     if frame is None:
         return "", ""
-    what = f"correct {_place(frame)}, or what it is given"
+    what = f"correct {_place(frame)}, or its input"
     if baseline.nothing_succeeded:
-        return "", f"{what}: every mini-batch meets it, whatever the thresholds"
+        return "", f"{what}: it fails for every mini-batch, so no threshold helps"
     return "", f"{what}, or return an error row for an item that cannot be scored"
 
 

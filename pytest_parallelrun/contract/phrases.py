@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import ItemName
 
 
+KEEP_WITH_ITEM = (
+    "keep each value with its item: sort or shuffle whole rows, never values alone (sort_values(), sample(frac=1), "
+    "random.shuffle()), and collect results of threads in the order of the items: executor.map() and pool.map() keep "
+    "it, as_completed() and imap_unordered() do not. Or let each task return its name too."
+)
 THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import Frame
+    from pytest_parallelrun.emulator.events import ErrorInfo, Frame
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _ITERATORS = ("map", "filter", "zip", "iter", "reversed", "enumerate")
@@ -28,6 +28,8 @@ _IN_PLACE = (
     "print",
 )
 """Functions that return None, most of which change their object."""
+_REORDERING = ("as_completed", "imap_unordered", "shuffle", "sample", "sort_values", "argsort", "sort", "sorted", "set")
+"""Functions that change an order, the likeliest cause of values at other items first."""
 _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp)
 
 
@@ -143,6 +145,39 @@ def _gone_through(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.Call) and _name_called(node) != "next":
         return [each.value if isinstance(each, ast.Starred) else each for each in node.args]
     return []
+
+
+def reordering_call(path: str) -> str:
+    """A sentence on the call of a script that most likely changes the order of values; "" if none is seen."""
+    calls = {_name_called(node): node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)}
+    return next((f" Look at {name}() in line {calls[name]}." for name in _REORDERING if name in calls), "")
+
+
+def local_of_init(frame: Frame, error: ErrorInfo) -> tuple[str, str, int] | None:
+    """A name that the line lacks, as init() sets it without `global`; the function and the line that does."""
+    tree = parsed(frame.file)
+    functions = {node.name: node for node in tree.body if isinstance(node, _Function)}
+    started = _called([functions[name] for name in ("init",) if name in functions], functions)
+    undefined = error.type == "NameError"
+    if not undefined and "NoneType" not in error.message:
+        return None
+    # A module often sets it to None, for init() to replace.
+    others = [one for one in tree.body if one not in started and (undefined or not ast.unparse(one).endswith("= None"))]
+    taken = {name for one in others for name in _bound(one)} | set(_globals_of(tree))
+    taken |= {node.arg for one in others for node in ast.walk(one) if isinstance(node, ast.arg)}
+    used = {
+        node.id
+        for one in others
+        for node in ast.walk(one)
+        if isinstance(node, ast.Name)
+        and node.lineno == frame.line
+        and (not undefined or repr(node.id) in error.message)
+    }
+    for function in started:
+        for node in _own_nodes(function):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in used - taken:
+                return node.id, getattr(function, "name", ""), node.lineno
+    return None
 
 
 def returns_of_none(path: str, name: str = "run") -> list[str]:

@@ -151,7 +151,7 @@ class JobSettings(SettingFields):
         deciding = "partition_keys" if self.partition_keys else "mini_batch_rows" if self.mini_batch_rows else None
         if deciding is None or "mini_batch_size" not in self.explicit:
             return None
-        return f"mini_batch_size={self.mini_batch_size_text} is not looked at: {deciding} decides on the mini-batches"
+        return f"mini_batch_size={self.mini_batch_size_text} has no effect: {deciding} determines the mini-batches"
 
     def _identity(self) -> tuple[object, ...]:
         def comparable(name: str) -> object:

@@ -91,7 +91,7 @@ def test_where_some_items_are_lost_the_script_is_corrected_first(judge: Judge) -
     script = "def run(mini_batch):\n    return [1 / (int(path[-5]) - 2) for path in mini_batch]\n"
     message = judge(script).messages[LOSSES]
     # A comprehension has no frame of its own since Python 3.12.
-    fix = r"fix: correct line 2 of score\.py(, in run\(\))?, or what it is given, or return an error row for an item"
+    fix = r"fix: correct line 2 of score\.py(, in run\(\))?, or its input, or return an error row for an item"
     assert re.search(fix, message)
     repaired = script.replace("1 / (int(path[-5]) - 2)", "'ERROR' if path[-5] == '2' else 1 / (int(path[-5]) - 2)")
     assert judge(repaired).failed == set()

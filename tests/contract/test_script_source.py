@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.script_source import called_for_no_item, returns_of_none
-from pytest_parallelrun.emulator.events import Frame
+from pytest_parallelrun.contract.script_source import called_for_no_item, local_of_init, returns_of_none
+from pytest_parallelrun.emulator.events import ErrorInfo, Frame
 
 MISSING = "the end of run() in line {}, where a `return` is missing"
 OWN_LINE = "returns None: call it in a line of its own"
@@ -104,3 +104,40 @@ def test_a_call_that_gets_nothing_of_an_item(line: int, called: Frame, expected:
     path = tmp_path / "score.py"
     path.write_text(CALLS, encoding="utf-8")
     assert called_for_no_item([Frame(str(path), line, "run"), called._replace(file=str(path))]) == expected
+
+
+USES = "def run(b):\n    return [model.predict(x) for x in b]\n"
+LOCALS = {
+    "no global": ("def init():\n    model = object()\n", "name 'model' is not defined", ("model", "init", 2)),
+    "set to None": (
+        "model = None\ndef init():\n    model = 1\n",
+        "'NoneType' object has no attribute",
+        ("model", "init", 3),
+    ),
+    "helper": (
+        "def load():\n    model = 1\ndef init():\n    load()\n",
+        "name 'model' is not defined",
+        ("model", "load", 2),
+    ),
+    "with": (
+        "def init():\n    with x() as model:\n        pass\n",
+        "name 'model' is not defined",
+        ("model", "init", 2),
+    ),
+    "global": ("model = None\ndef init():\n    global model\n    model = 1\n", "'NoneType' object", None),
+    "another name": ("def init():\n    model = 1\n", "name 'b' is not defined", None),
+    "set in the module": ("model = load()\ndef init():\n    model = 1\n", "'NoneType' object", None),
+    "another error": ("model = None\ndef init():\n    model = 1\n", "'int' object has no attribute", None),
+    "no init": ("", "name 'model' is not defined", None),
+}
+
+
+@pytest.mark.parametrize(("head", "message", "found"), LOCALS.values(), ids=LOCALS)
+def test_a_local_variable_of_init_is_what_run_lacks(
+    head: str, message: str, found: tuple[str, str, int] | None, tmp_path: Path
+) -> None:
+    script = tmp_path / "score.py"
+    script.write_text(head + USES, encoding="utf-8")
+    frame = Frame(str(script), len(head.splitlines()) + 2, "run")
+    error = ErrorInfo(type="NameError" if "not defined" in message else "AttributeError", message=message)
+    assert local_of_init(frame, error) == found

@@ -463,7 +463,7 @@ def test_the_context_tells_the_partition_and_a_size_that_is_not_looked_at_is_not
 
     result = run_job(Tells(), tmp_path, partition_keys=["Store"], mini_batch_size=1)
     assert result.rows == [({"Store": "10"}, 0)] * 2 + [({"Store": "2"}, 2)] * 2
-    assert "mini_batch_size=1 is not looked at: partition_keys decides on the mini-batches" in result.notes
+    assert "mini_batch_size=1 has no effect: partition_keys determines the mini-batches" in result.notes
 
 
 def test_rows_of_json_lines_are_dicts_with_the_index_of_the_first_one(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_partition_keys_and_mini_batch_size_exclude_each_other_under_v1_alone() 
     assert "partition_keys and mini_batch_size exclude each other under profile v1" in message(both)
     assert JobSettings(profile="v1", partition_keys=["Store"]).partition_keys == ("Store",)
     settings = JobSettings(partition_keys=["Store"], mini_batch_size=10)
-    assert settings.unused == "mini_batch_size=10 is not looked at: partition_keys decides on the mini-batches"
+    assert settings.unused == "mini_batch_size=10 has no effect: partition_keys determines the mini-batches"
 
 
 def test_a_job_that_appends_and_a_batch_deployment_have_an_output_folder() -> None:
@@ -85,7 +85,7 @@ def test_a_job_that_appends_and_a_batch_deployment_have_an_output_folder() -> No
 def test_a_size_beside_the_rows_of_json_lines_is_not_looked_at() -> None:
     assert JobSettings(mini_batch_rows=2).unused is None
     settings = JobSettings(mini_batch_rows=2, mini_batch_size="1MB")
-    assert settings.unused == "mini_batch_size=1MB is not looked at: mini_batch_rows decides on the mini-batches"
+    assert settings.unused == "mini_batch_size=1MB has no effect: mini_batch_rows determines the mini-batches"
 
 
 def test_a_batch_deployment_has_no_partition_keys() -> None:

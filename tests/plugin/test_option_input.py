@@ -113,6 +113,6 @@ def test_what_partition_keys_override_is_said_in_the_plan(project: Path, run_pyt
     result.stdout.fnmatch_lines(
         [
             "input: 1 file in '*stores', one mini-batch for each Store: 1 mini-batch*",
-            "  note: mini_batch_size=2 is not looked at: partition_keys decides on the mini-batches",
+            "  note: mini_batch_size=2 has no effect: partition_keys determines the mini-batches",
         ]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,8 +33,9 @@ from pytest_parallelrun.contract.entry.mini_batches import (
 )
 from pytest_parallelrun.contract.entry.preconditions import pass_unless_random, require_rows, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
-from pytest_parallelrun.contract.phrases import sentences
-from pytest_parallelrun.contract.rows.comparison import row_text
+from pytest_parallelrun.contract.phrases import KEEP_WITH_ITEM, sentences
+from pytest_parallelrun.contract.rows.comparison import reassigned, row_text
+from pytest_parallelrun.contract.script_source import reordering_call
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ _FOR_EACH_ITEM = (
 _OF_CHUNKS = (
     "return a result for each item. A loop over chunks may drop or cut the last chunk if it is not full: process what "
     "is left after the loop too, as range(0, len(items), size) with items[start:start + size] does."
+)
+_OF_FORM = (
+    "make the form of a value independent of other items. In a pandas column, one missing value turns integers into "
+    'floats: set the type before formatting, as in frame["n"].astype("Int64"), or format each value, as in f"{n:g}".'
 )
 _OF_EXTRA_ROWS = (
     "return rows of the items alone. A summary row or a header is repeated for each mini-batch; a listing of the "
@@ -72,7 +78,10 @@ def test_independent_of_mini_batch_size(parallelrun_observations: Observations, 
             check.cannot_decide(f"partition_keys={','.join(keys)}: a partition is one mini-batch, whatever its size")
         require_rows(observations, check)
         if not observations.groups:
-            check.cannot_decide("run() returns fewer results than items, so it sums up: there is nothing to compare")
+            check.cannot_decide(
+                "run() returns fewer results than items, so they cannot be assigned to items and compared; see "
+                "test_returns_one_result_per_item"
+            )
         if observations.screening.agrees:
             if not observations.screening.compares_sizes:
                 check.cannot_decide(_ONE_ITEM)
@@ -245,20 +254,39 @@ def _pairs(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[_Split]:
         yield _Split(merged(mini_batches[:2]), tuple(mini_batches[:2]))
 
 
-def _fix(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> str:
+def _cause(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> tuple[str, str]:
+    """What the rows show of the cause, and the fix."""
     if kept:
-        return (kept_state(observations, sizes.split.parts[0]).fix or "create what run() changes inside of run()") + (
-            ". State kept between calls is often kept between items too"
-        )
+        fix = kept_state(observations, sizes.split.parts[0]).fix or "create what run() changes inside of run()"
+        return sizes.others, f"{fix}. State kept between calls is often kept between items too"
     if sizes.others:
-        return _OF_OTHER_ITEMS
+        return sizes.others, _OF_OTHER_ITEMS
     merged_rows, rows = sizes.of_merged.rows, sizes.of_parts.rows
     if merged_rows is None or rows is None or len(merged_rows) == len(rows):
-        return _FOR_EACH_ITEM + ("" if observations.kind == "files" else _of_other_rows(observations))
+        moved = reassigned(rows, merged_rows, observations.ignoring, ()) if rows and merged_rows else None
+        if moved is not None:
+            return (
+                f"The values are the same, but at other items: in the one mini-batch {moved.name.rstrip(':=')} gets "
+                f"{moved.got}, the value of {moved.owner.rstrip(':=')}."
+                + reordering_call(str(observations.entry.entry.path)),
+                KEEP_WITH_ITEM,
+            )
+        if rows and merged_rows and sorted(map(_without_form, rows)) == sorted(map(_without_form, merged_rows)):
+            return (
+                "The values are the same, in another form: the type of a column may depend on its other rows.",
+                _OF_FORM,
+            )
+        return "", _FOR_EACH_ITEM + ("" if observations.kind == "files" else _of_other_rows(observations))
     # Rows that a chunk lost are in the parts, once. A summary differs, and a listing gives each part the same rows.
     together, apart = set(map(row_text, merged_rows)), {row_text(row) for row in rows}
     extra = not together <= apart or len(apart) < len(rows) > sizes.split.merged.size
-    return _OF_EXTRA_ROWS if extra else _OF_CHUNKS
+    return "", _OF_EXTRA_ROWS if extra else _OF_CHUNKS
+
+
+def _without_form(row: object) -> str:
+    """Its text, in which numbers and nulls look the same whatever the type of their column."""
+    numbers = re.sub(r"(?<![\w.])-?\d+(\.\d*)?(e[-+]?\d+)?(?!\w)", lambda match: repr(float(match[0])), repr(row))
+    return re.sub(r"\b(nan|None|NaT|null)\b|<NA>", "nan", numbers, flags=re.IGNORECASE)
 
 
 def _of_other_rows(observations: Observations) -> str:
@@ -275,6 +303,7 @@ def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) 
     together, apart = sizes.difference
     failed = sizes.of_parts if rows is None else sizes.of_merged
     part_sizes = " and ".join(sorted({str(part.size) for part in parts}, key=int))
+    evidence, fix = _cause(observations, sizes, kept=kept)
     counts = ""
     if sizes.of_merged.rows is not None and rows is not None:
         counts = f"{count_text(len(sizes.of_merged.rows), 'row')} in one mini-batch, {len(rows)} in {len(parts)}"
@@ -291,7 +320,7 @@ def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) 
         what=sentences(
             f"Results depend on mini_batch_size: for the same {combined.size} items run() {together} as one "
             f"mini-batch; as {len(parts)} mini-batches of {part_sizes} it {apart}.",
-            sizes.others,
+            evidence,
         ),
         location=Location(phase="run", mini_batch=combined.id, items=combined.items()),
         traceback=traceback_of(failed),
@@ -301,7 +330,7 @@ def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) 
             sizes.of_merged,
             sizes.of_parts,
         ),
-        fix=_fix(observations, sizes, kept=kept),
+        fix=fix,
         cause=STATE_KEPT if kept else (None if failed.ended.failure is None else Cause.of_attempt(failed.ended)),
         case=case,
     )

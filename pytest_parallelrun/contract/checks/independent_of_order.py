@@ -29,6 +29,7 @@ from pytest_parallelrun.contract.entry.preconditions import (
     skip_without_worker,
 )
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.phrases import KEEP_WITH_ITEM
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values, reassigned, unsteady
 
 if TYPE_CHECKING:
@@ -165,11 +166,7 @@ def _of_misplaced(
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         service=on_service("each run assigns the values anew"),
-        fix=(
-            "keep each value with its item: shuffle nothing that is joined to unshuffled names (sample(frac=1), "
-            "random.shuffle()), and collect results of threads in the order of the items: executor.map() and "
-            "pool.map() keep it, as_completed() and imap_unordered() do not. Or let each task return its name too."
-        ),
+        fix=KEEP_WITH_ITEM,
         cause=Cause(kind="values come to the wrong items"),
     )
 

@@ -138,4 +138,4 @@ def _catching(result: JobResult) -> str:
 
 
 def _at_most(name: str, value: int) -> str:
-    return f"{name}={value}" + (" or less, down to 0" if value else "")
+    return f"{name} from 0 to {value}" if value else f"{name}=0"

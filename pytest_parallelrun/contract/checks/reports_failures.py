@@ -211,17 +211,15 @@ def _into_a_wrong_type(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> F
 def _like_any_other(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> Finding:
     rows = as_rows(corrupted.ended.value)
     differing = difference(trial.valid_rows, rows)
-    if differing is None:
-        came_back = f"the same rows as with an intact item, such as {row_text(rows[0])}"
-    elif differing[1] == NO_SUCH_ROW:
-        came_back = f"no row of it, which the {len(rows)} rows of the other items hide: {len(rows)} is enough"
+    if differing is not None and differing[1] == NO_SUCH_ROW:
+        came_back = f"it has no row, and no threshold counts it, because {len(rows)} rows of other items are enough"
     else:
-        came_back = differing[1]
-    blank = any(map(says_nothing, rows)) and not any(map(says_nothing, trial.valid_rows))
-    result = "a row that says nothing of it" if blank else "a result like any other"
+        shown = differing[1] if differing else f"the same rows as with an intact item, such as {row_text(rows[0])}"
+        blank = any(map(says_nothing, rows)) and not any(map(says_nothing, trial.valid_rows))
+        result = "a row that says nothing of it" if blank else "a result like any other"
+        came_back = f"it comes back as {result}, so no threshold counts it: {shown}"
     return Finding(
-        what=f"run() hides that {corrupted.item} cannot be read ({corrupted.description}): it comes back as {result}, "
-        f"so no threshold counts it: {came_back}",
+        what=f"run() hides that {corrupted.item} cannot be read ({corrupted.description}): {came_back}",
         location=trial.location(),
         counts=f"{count_text(trial.mini_batch.size, 'item')} in, one of them bad, "
         f"{count_text(corrupted.ended.returned or 0, 'result')} out, 0 failed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
@@ -76,6 +77,12 @@ def test_returns_one_result_per_item(
         return
     allowed = values_text(result.settings, readings.own.consent)
     finding = finding.saying(f"The job may lose them: {allowed} was set on purpose.")
+    if not lacks.fix:
+        saved = ", which also saves the retries" if result.settings.rules.short_return != "items_only" else ""
+        fix = (
+            f"none is needed if these items may be left out, as {allowed} allows. If not, return an error row for each"
+        )
+        finding = replace(finding, fix=fix + saved)
     if not readings.advise_on_other(parallelrun_check, finding):
         parallelrun_check.advise(finding)
 

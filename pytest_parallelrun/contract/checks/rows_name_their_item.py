@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -149,8 +150,21 @@ def _unnamed_row_of_files(entry: EntryUnderTest, batches: Iterable[MiniBatch], v
                 # The name of another item: other checks report rows in the wrong place.
                 continue
             if not ids.names_one_of(row, [path for _, path in own]):
-                return UnnamedRow(row, batch.id, "add the name of the file to each row, such as os.path.basename(path)")
+                return UnnamedRow(row, batch.id, _naming(text, [name for name, _ in own], everything))
     return None
+
+
+def _naming(text: str, own: Iterable[ItemName], everything: Iterable[tuple[ItemName, str]]) -> str:
+    """How each row can name its file. own: the files of its mini-batch."""
+    for base in {os.path.basename(name) for name in own}:
+        alike = [name for name, _ in everything if os.path.basename(name) == base]
+        if len(alike) > 1 and re.search(rf"\b{re.escape(stem_of(base))}\b", text):
+            parts = max(len(name.split(os.sep)) for name in alike)
+            return (
+                f"{len(alike)} files are named {base}: add the folder to each row too, such as "
+                f'"/".join(Path(path).parts[-{parts}:])'
+            )
+    return "add the name of the file to each row, such as os.path.basename(path)"
 
 
 def _unnamed_row_of_table(
@@ -189,8 +203,8 @@ def _unnamed_row_of_table(
         return None
     if not keys:
         check.cannot_decide(
-            "no column of the sample identifies a row (one without repetition that is no measured number), so "
-            "there is nothing that the output could name"
+            "no column of the sample identifies its rows (each repeats values, or holds measurements), so there is "
+            "nothing that the output could name"
         )
     first, rows_of_first = next(iter(returned.items()))
     return UnnamedRow(rows_of_first[0], first, f"keep the column {keys[0]!r} of the input in the output")

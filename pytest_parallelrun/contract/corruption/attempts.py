@@ -101,10 +101,7 @@ class CorruptionTrial:
         if self.observations.kind != "files":
             if any(attempt.need == "needed" for attempt in self.attempts):
                 return ""
-            return (
-                "no numeric cell of the sample changes a result, as far as it shows, so a cell that cannot be parsed "
-                "would not matter"
-            )
+            return "no number in the sample is seen to change a result, so one that cannot be parsed would not matter"
         for attempt in self.attempts:
             hidden = attempt.need in ("size", "unknown") and attempt.ended.outcome == "succeeded"
             if hidden and not self.names_error(attempt):

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from inspect import getclosurevars, signature
 from io import IOBase
 from types import FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -87,6 +88,13 @@ def _changes(before: Mapping[str, Value], after: Mapping[str, Value], observatio
         if then == now and now.kind != "iterator":
             continue
         what, fix = _change(name, then and _shown(then, observations), _shown(now, observations))
+        parameter, _, function = name.partition(" of ")
+        if what and function:
+            what = what.replace(f"'{name}'", f"the default argument '{parameter}' of {function}")
+            fix = (
+                f"a default argument is made once, for all calls: write {parameter}=None, and create the object inside "
+                f"{function}"
+            )
         if what:
             changes[what] = fix
             if then is not None and then.entries is not None:
@@ -153,12 +161,27 @@ def globals_below(root: str) -> dict[str, Value]:
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and file.startswith(root + os.sep) and "site-packages" not in file:
+            for name, function in _functions_of(module):
+                with suppress(Exception):
+                    held = {**vars(function), **getclosurevars(function).nonlocals}
+                    values.update({f"{name}.{key}": _described(value) for key, value in _of(held)})
+                    for key, part in signature(function).parameters.items():
+                        values[f"{key} of {name}()"] = _described(part.default)
             for name, value in _of(vars(module)):
                 values[name] = _described(value)
                 if type(value).__module__ == getattr(module, "__name__", None) or isinstance(value, type):
                     attributes = getattr(value, "__dict__", {})
                     values.update({f"{name}.{key}": _described(part) for key, part in _of(attributes)})
     return values
+
+
+def _functions_of(module: ModuleType) -> Iterator[tuple[str, FunctionType]]:
+    """The functions that a module defines, and the methods of its classes."""
+    classes = [value for value in vars(module).values() if isinstance(value, type)]
+    for namespace in (module, *classes):
+        for value in list(vars(namespace).values()):
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+                yield value.__qualname__, value
 
 
 def _of(namespace: Mapping[str, object]) -> Iterator[tuple[str, object]]:

@@ -124,9 +124,8 @@ def pass_unless_random(observations: Observations, check: Check) -> None:
 def why_random(values: NondeterministicValues) -> str:
     """The reason for not deciding on results that differ in any two runs."""
     return (
-        f"results are not reproducible: two identical runs on fresh workers differ in {values}. Seed random numbers "
-        "from the item. If none are used, look for results collected in the order of completion, iteration over a set, "
-        "or hash() of a string: rows may belong to the wrong items."
+        f"results are not reproducible: two identical runs on fresh workers differ in {values}. To have this judged, "
+        "seed random numbers from the item"
     )
 
 

@@ -70,6 +70,35 @@ def test_what_is_used_up_after_one_mini_batch_is_found(judged: Judge) -> None:
     assert judged(USES_UP).failed == {CHECK}
 
 
+@pytest.mark.parametrize(
+    ("script", "changed", "fix"),
+    [
+        (
+            "def f(p, *, seen=[]):\n    seen.append(p[-5:])\n    return str(seen)\n"
+            "def run(b): return [f(p) for p in b]\n",
+            "the default argument 'seen' of f(), which gains '1.txt'",
+            "write seen=None, and create the object inside f()",
+        ),
+        (
+            "def run(b):\n    run.calls += 1\n    return [f'{run.calls} {p}' for p in b]\nrun.calls = 0\n",
+            "'run.calls', from 0 to 1",
+            "set 'run.calls' inside run()",
+        ),
+        (
+            "def make():\n    seen = []\n    def run(b):\n        seen.append(b[0][-5:])\n        return [str(seen)]\n"
+            "    return run\nrun = make()\n",
+            "'make.<locals>.run.seen', which gains '1.txt'",
+            "start with an empty one in each call of run()",
+        ),
+    ],
+    ids=["default argument", "attribute", "closure"],
+)
+def test_what_functions_keep_is_named(judged: Judge, script: str, changed: str, fix: str) -> None:
+    message = judged(script).messages[CHECK]
+    assert f"In a call, run() changes {changed}." in message.replace("'2.txt'", "'1.txt'")
+    assert fix in message.partition("fix: ")[2]
+
+
 def test_both_answers_and_the_smallest_history_are_told(judged: Judge) -> None:
     message = judged(COUNTS).messages[CHECK]
     assert (

@@ -60,6 +60,8 @@ def test_a_script_that_looks_at_one_item_is_found_where_the_size_is_one(judged: 
 @pytest.mark.parametrize(
     ("rows", "fix"),
     [
+        ("[f'{n} {k}' for n, k in zip(names, sorted(sizes, reverse=True))]", "keep each value with its item"),
+        ("[f'{n} {k}' for n, k in zip(names, [float(k) for k in sizes] if names[1:] else sizes)]", "format each value"),
         ("names + [f'total {sum(sizes)}']", "return rows of the items alone."),
         ("sorted(os.listdir(os.path.dirname(mini_batch[0])))", "use only the paths in mini_batch."),
         (
@@ -68,7 +70,7 @@ def test_a_script_that_looks_at_one_item_is_found_where_the_size_is_one(judged: 
         ),
         ("[f'{n} {k}' for n in names[:len(names) // 2 * 2] or names for k in 'ab']", "A loop over chunks"),
     ],
-    ids=["summary", "listing", "opened", "chunks"],
+    ids=["sorted", "form", "summary", "listing", "opened", "chunks"],
 )
 def test_rows_that_were_lost_and_rows_that_are_too_many_need_other_fixes(judged: Judge, rows: str, fix: str) -> None:
     found = judged(
@@ -185,7 +187,7 @@ def test_a_single_item_makes_mini_batches_of_one_size(judged: Judge, write: Writ
 def test_a_script_that_sums_up_on_purpose_cannot_be_compared(judged: Judge) -> None:
     script = "def run(mini_batch): return [sum(len(p) for p in mini_batch)]\n"
     settings = ("--parallelrun-set=mini_batch_size=3", "--parallelrun-set=error_threshold=-1")
-    assert "so it sums up" in judged(script, *settings).messages[CHECK]
+    assert "so they cannot be assigned to items" in judged(script, *settings).messages[CHECK]
 
 
 def test_files_that_earlier_mini_batches_left_are_left_to_the_check_of_order(judged: Judge) -> None:

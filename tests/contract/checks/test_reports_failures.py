@@ -102,7 +102,7 @@ def test_a_lost_item_that_the_rows_of_others_hide_is_advice(judge: Judge) -> Non
     )
     result, message = outcome(judged(judge, script, ALL_IN_ONE))
     assert result == "advice"
-    assert "no row of it, which the 10 rows of the other items hide" in message
+    assert "it has no row, and no threshold counts it, because 10 rows of other items are enough" in message
 
 
 def test_a_folder_that_is_taken_for_an_empty_item_is_found(judge: Judge) -> None:
@@ -309,7 +309,7 @@ def test_where_no_number_matters_it_cannot_be_decided(judge: Judge, write: Write
     write("table.csv", TABLE)
     result, message = outcome(judged(judge, f"def run(mini_batch):\n    return {value}\n", input="table.csv"))
     assert result == "skipped"
-    assert "no numeric cell of the sample changes a result" in message
+    assert "no number in the sample is seen to change a result" in message
 
 
 @pytest.mark.parametrize("field", ["'note': 'long' if size > 2 else None", "'parts': [0] * (len(results) + 1)"])

@@ -101,9 +101,10 @@ def test_a_loss_that_a_threshold_allows_is_advice(judge: Judge) -> None:
     found = judge(FILTERS, "--parallelrun-set=error_threshold=1")
     assert found.failed == set()
     assert found.outcomes["returns_one_result_per_item"] == "advice"
-    assert (
-        "The job may lose them: error_threshold=1 was set on purpose." in found.messages["returns_one_result_per_item"]
-    )
+    message = found.messages["returns_one_result_per_item"]
+    assert "The job may lose them: error_threshold=1 was set on purpose." in message
+    skips = judge(SKIPS, "--parallelrun-set=error_threshold=1").messages["returns_one_result_per_item"]
+    assert "fix: none is needed if these items may be left out, as error_threshold=1 allows." in skips
 
 
 def test_a_loss_that_a_threshold_forbids_fails(judge: Judge) -> None:

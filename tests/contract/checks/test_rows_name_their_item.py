@@ -86,7 +86,15 @@ def test_one_row_without_a_name_is_enough(judge: Judge) -> None:
 def test_a_name_that_two_files_have_does_not_tell_them_apart(judge: Judge, write: Write) -> None:
     for month in ("january", "february"):
         write(f"months/{month}/data.csv", "x")
-    assert judged(judge, "    return [Path(p).name for p in mini_batch]\n", input="months")[0] == "advice"
+    outcome, message = judged(judge, "    return [Path(p).name for p in mini_batch]\n", input="months")
+    assert outcome == "advice"
+    assert (
+        'fix: 2 files are named data.csv: add the folder to each row too, such as "/".join(Path(path).parts[-2:])'
+        in (message)
+    )
+    assert (
+        judged(judge, "    return ['/'.join(Path(p).parts[-2:]) for p in mini_batch]\n", input="months")[0] == "passed"
+    )
     assert judged(judge, "    return [Path(p).parent.name + Path(p).name for p in mini_batch]\n", input="months")[
         0
     ] == ("passed")
@@ -148,7 +156,7 @@ def test_a_table_without_a_key_cannot_be_judged(judge: Judge, write: Write) -> N
     write("table.csv", "kind,size\na,1.5\na,2.5\nb,3.5\n")
     outcome, message = judged(judge, "    return (mini_batch['size'] * 2).tolist()\n", input="table.csv")
     assert outcome == "skipped"
-    assert "no column of the sample identifies a row" in message
+    assert "no column of the sample identifies its rows" in message
 
 
 def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:

@@ -131,7 +131,7 @@ def test_lines_of_json_are_refused_of_a_dataframe_and_an_mltable(tmp_path: Path)
         ("parquet", JobSettings(encoding="latin-1", delimiter=";"), "encoding and delimiter have no effect on Parquet"),
         ("mltable", JobSettings(delimiter=";"), "delimiter has no effect on an MLTable: the steps of an MLTable say"),
         ("mltable_row_groups", JobSettings(mini_batch_size="1KB"), "mini_batch_size has no effect on an MLTable of"),
-        ("json_lines", JobSettings(mini_batch_rows=1, mini_batch_size=2), "mini_batch_size=2 is not looked at: "),
+        ("json_lines", JobSettings(mini_batch_rows=1, mini_batch_size=2), "mini_batch_size=2 has no effect: "),
     ],
 )
 def test_a_setting_without_effect_is_named(form: Form, settings: JobSettings, sentence: str) -> None:
