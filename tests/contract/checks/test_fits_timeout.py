@@ -27,10 +27,9 @@ def test_a_mini_batch_that_needs_more_than_half_its_timeout_is_advice(judge: Jud
     assert found.outcomes[NAME] == "advice"
     message = found.messages[NAME]
     assert "A mini-batch takes about 41.2 s, and timeout is 60 s: 1.5 times the time needed" in message
-    # What a busy machine adds goes to the second number.
-    assert re.search(
-        r"13 s per file and [23](\.\d)? s per mini-batch, measured with 1, 2, 3 files on this mach", message
-    )
+    # What a busy machine adds goes to both numbers.
+    figures = r"1[234](\.\d)? s per file and [0-4](\.\d+)? s per mini-batch, measured with 1, 2, 3 files on this mach"
+    assert re.search(figures, message)
     assert "largest mini_batch_size with a margin of 2: 2 files" in message
     assert "set mini_batch_size=2, or timeout=83" in message
 
