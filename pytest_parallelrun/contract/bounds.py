@@ -82,6 +82,8 @@ MAX_CORRUPTED_SECONDS = 1.0
 """Items of a mini-batch with one bad item, numeric columns of a table that get a bad cell, and seconds in run()."""
 MAX_BROKEN_BYTES = 4 * 1024**2
 """Files whose content is broken; larger ones are left as they are."""
+MAX_REPLACED_BYTES = 1024**2
+"""Of a file whose content is replaced by another one of the same size."""
 MAX_DEPENDENCY_FILES = 2
 """Dependency files that are taken away: each costs an init()."""
 MAX_CODE_FILES = 500

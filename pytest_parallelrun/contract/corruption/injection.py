@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from pytest_parallelrun.contract.bounds import MAX_CORRUPTED_COLUMNS, MAX_CORRUPTED_SECONDS
+from pytest_parallelrun.contract.bounds import MAX_CORRUPTED_COLUMNS, MAX_CORRUPTED_SECONDS, MAX_REPLACED_BYTES
 from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, Need
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of, rows_of
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Payload
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
-
-MAX_REPLACED = 1 << 20
-"""Bytes of a file that is replaced by others of the same size."""
 
 State = Literal["missing", "folder", "empty"]
 
@@ -83,9 +80,10 @@ def with_needs(
         need = "needed"
     elif any(corrupted.ended.outcome == "succeeded" for corrupted in attempts):
         depends = _depends_on_content(observations, session, mini_batch, as_rows(valid.ended.value))
-        need = "not needed" if depends is False else "unknown"
-        if depends:
-            need = "size" if _depends_on_size_only(observations, session, mini_batch, valid) else "unknown"
+        if depends is False:
+            need = "not needed"
+        elif depends and _depends_on_size_only(observations, session, mini_batch, valid):
+            need = "size"
     return [corrupted._replace(need=need) for corrupted in attempts]
 
 
@@ -128,7 +126,7 @@ def _depends_on_size_only(
 ) -> bool:
     """Whether another content of the same size gives the same rows. Asked only where a size or a content matters."""
     size = os.path.getsize(paths_of(mini_batch.payload)[0])
-    if size > MAX_REPLACED:
+    if size > MAX_REPLACED_BYTES:
         return False
     with suppress(TooManyInitCalls, WorkerStartError):
         session.renew()
