@@ -25,11 +25,15 @@ _T = TypeVar("_T")
 
 _ENGINE = (__name__, f"{__package__}.inprocess")
 _AROUND_CALLS = ("_attempt", "_guarded_run", "_guarded", "_guarded_call", "begin", "end", "_arm", "__exit__")
-_BETWEEN_CALLS = 0.001
-"""Seconds until an alarm that arrived between two calls of the script is checked again."""
-
 REPEAT_AFTER = 1.0
 """Seconds until a script that swallowed the interrupt is interrupted again."""
+
+LOST_AFTER = 0.05
+"""Seconds until an alarm is repeated that did not reach Python.
+
+On a busy machine CPython 3.11 can lose sight of a signal that another thread received (its `eval_breaker` is cleared
+while `signals_pending` is set). A loop that never gives up the interpreter lock would then run for ever.
+"""
 
 SAY_SO_AFTER = 3
 """Interrupts until the terminal says why nothing moves."""
@@ -43,8 +47,8 @@ SAY_SO = (
 _signal = import_module("_signal")
 _getsignal = _signal.getsignal
 
-# The kernel counts in microseconds, and zero would switch the timer off.
-_SOON = 1e-6
+# Zero would switch the timer off, and alarms in quick succession are those that get lost.
+_SOON = 0.001
 
 _AFTER_OUTER = 0.01
 
@@ -136,7 +140,7 @@ class TimeoutGuard:
         due = float("inf") if self._outer_due is None else self._outer_due
         if self._clock.deadline is not None:
             due = min(due, now + self._clock.remaining())
-        _set_timer(0 if due == float("inf") else max(due - now, soonest))
+        _set_timer(0 if due == float("inf") else max(due - now, soonest), LOST_AFTER)
 
     def _rearming(self, real: Callable[..., _T]) -> Callable[..., _T]:
         """signal.alarm or setitimer for the script: when it cancels its alarm, ours is set again."""
@@ -159,7 +163,7 @@ class TimeoutGuard:
                 self._arm(soonest=_AFTER_OUTER)
         elif self._clock.deadline is not None and self._clock.remaining() <= 0:
             if _is_between_calls(frame):
-                self._arm(soonest=_BETWEEN_CALLS)
+                self._arm()
                 return
             if _in_debugger(frame):
                 # A debugger is active: time stops for the rest of the call.
@@ -180,7 +184,7 @@ class TimeoutGuard:
         due = real_monotonic() + REPEAT_AFTER
         if self._outer_due is not None:
             due = min(due, self._outer_due)
-        _set_timer(max(due - real_monotonic(), _SOON))
+        _set_timer(max(due - real_monotonic(), _SOON), REPEAT_AFTER)
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         self._call_outer(self._outer_interrupts[signum], signum, frame)

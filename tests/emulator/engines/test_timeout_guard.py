@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ import pytest
 
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
 from pytest_parallelrun.emulator.engines import timeout_guard as guard_module
-from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
+from pytest_parallelrun.emulator.engines.timeout_guard import LOST_AFTER, TimeoutGuard
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this platform")
 
@@ -137,6 +139,37 @@ def test_a_script_that_swallows_the_interrupt_is_interrupted_again(
         guard.end()
     assert guard.interruptions == 4
     assert capfd.readouterr().err.count("swallows the interrupt of its timeout") == 1
+
+
+def test_an_alarm_that_the_interpreter_loses_is_repeated(clock: WorkerClock) -> None:
+    with TimeoutGuard(clock) as guard:
+        guard.begin(clock.now() + 60)
+        assert signal.getitimer(signal.ITIMER_REAL)[1] == LOST_AFTER
+
+
+STRESS = """
+import os, threading
+from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock
+from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
+
+# One of those that may receive the signal.
+threading.Thread(target=os.read, args=(os.pipe()[0], 1), daemon=True).start()
+clock = WorkerClock()
+with TimeoutGuard(clock) as guard:
+    for _ in range(300):
+        clock.probe_limit = 0.003
+        try:
+            guard.begin(clock.now() + 60)
+            # Never gives up the interpreter lock.
+            while True:
+                [x for x in range(10)]
+        except AttemptTimeout:
+            clock.deadline = None
+"""
+
+
+def test_a_loop_that_never_gives_up_the_interpreter_lock_is_interrupted_each_time() -> None:
+    subprocess.run([sys.executable, "-c", STRESS], check=True, timeout=300)
 
 
 def test_the_message_about_swallowed_interrupts_survives_a_closed_stderr(
