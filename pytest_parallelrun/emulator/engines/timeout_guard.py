@@ -29,10 +29,9 @@ REPEAT_AFTER = 1.0
 """Seconds until a script that swallowed the interrupt is interrupted again."""
 
 LOST_AFTER = 0.05
-"""Seconds until an alarm is repeated that did not reach Python.
+"""Seconds until an alarm is repeated that did not reach the script: on a busy machine another thread may receive it.
 
-On a busy machine CPython 3.11 can lose sight of a signal that another thread received (its `eval_breaker` is cleared
-while `signals_pending` is set). A loop that never gives up the interpreter lock would then run for ever.
+Python 3.11 then waits for the main thread to give up its lock, which a loop or a wait without end never does.
 """
 
 SAY_SO_AFTER = 3
@@ -181,10 +180,8 @@ class TimeoutGuard:
             # Not through a stream: the alarm may have interrupted a write to it.
             with suppress(OSError):
                 os.write(2, SAY_SO)
-        due = real_monotonic() + REPEAT_AFTER
-        if self._outer_due is not None:
-            due = min(due, self._outer_due)
-        _set_timer(max(due - real_monotonic(), _SOON), REPEAT_AFTER)
+        left = REPEAT_AFTER if self._outer_due is None else min(REPEAT_AFTER, self._outer_due - real_monotonic())
+        _set_timer(max(left, _SOON), REPEAT_AFTER)
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         self._call_outer(self._outer_interrupts[signum], signum, frame)
