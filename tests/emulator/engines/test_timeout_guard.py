@@ -148,16 +148,16 @@ def test_an_alarm_that_the_interpreter_loses_is_repeated(clock: WorkerClock) -> 
 
 
 STRESS = """
-import os, threading
+import faulthandler
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock
 from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
 
-# One of those that may receive the signal.
-threading.Thread(target=os.read, args=(os.pipe()[0], 1), daemon=True).start()
 clock = WorkerClock()
 with TimeoutGuard(clock) as guard:
     for _ in range(300):
         clock.probe_limit = 0.003
+        # It starts a thread, which may receive the signal if the machine is busy.
+        faulthandler.dump_traceback_later(60, exit=True)
         try:
             guard.begin(clock.now() + 60)
             # Never gives up the interpreter lock.
