@@ -29,9 +29,9 @@ REPEAT_AFTER = 1.0
 """Seconds until a script that swallowed the interrupt is interrupted again."""
 
 LOST_AFTER = 0.05
-"""Seconds until an alarm is repeated that did not reach the script: on a busy machine another thread may receive it.
+"""Seconds until an alarm is repeated. On a busy machine another thread may have received it.
 
-Python 3.11 then waits for the main thread to give up its lock, which a loop or a wait without end never does.
+Python 3.11 then neither stops a loop that keeps the interpreter lock, nor wakes a main thread that waits.
 """
 
 SAY_SO_AFTER = 3
@@ -46,7 +46,7 @@ SAY_SO = (
 _signal = import_module("_signal")
 _getsignal = _signal.getsignal
 
-# Zero would switch the timer off, and alarms in quick succession are those that get lost.
+# Zero would switch the timer off.
 _SOON = 0.001
 
 _AFTER_OUTER = 0.01
@@ -110,7 +110,7 @@ class TimeoutGuard:
             # Here the outer handler got its alarm itself, but a script may set one on any thread.
             expected = 0.0 if self._outer_due is None else max(self._outer_due - real_monotonic(), 0.0)
             if not self._outer_interval and abs(_time_left() - expected) > _DRIFT:
-                _set_timer(expected)
+                _set_timer(expected, self._outer_interval)
 
     def begin(self, deadline: float) -> None:
         """Passes control to the script until `deadline` on its clock."""
@@ -139,7 +139,7 @@ class TimeoutGuard:
         due = float("inf") if self._outer_due is None else self._outer_due
         if self._clock.deadline is not None:
             due = min(due, now + self._clock.remaining())
-        _set_timer(0 if due == float("inf") else max(due - now, soonest), LOST_AFTER)
+        _set_timer(0 if due == float("inf") else max(due - now, soonest))
 
     def _rearming(self, real: Callable[..., _T]) -> Callable[..., _T]:
         """signal.alarm or setitimer for the script: when it cancels its alarm, ours is set again."""
@@ -181,7 +181,7 @@ class TimeoutGuard:
             with suppress(OSError):
                 os.write(2, SAY_SO)
         left = REPEAT_AFTER if self._outer_due is None else min(REPEAT_AFTER, self._outer_due - real_monotonic())
-        _set_timer(max(left, _SOON), REPEAT_AFTER)
+        _set_timer(max(left, _SOON))
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         self._call_outer(self._outer_interrupts[signum], signum, frame)
@@ -203,7 +203,7 @@ class TimeoutGuard:
         self.outside = error
 
 
-def _set_timer(seconds: float, interval: float = 0.0) -> None:
+def _set_timer(seconds: float, interval: float = LOST_AFTER) -> None:
     _signal.setitimer(signal.ITIMER_REAL, seconds, interval)
 
 

@@ -139,7 +139,7 @@ THREADS = """
 
 
     def beat(folder):
-        # As long as there is the job, and not in the folder of a later one.
+        # Ends with its job, so that it disturbs no later one.
         while os.path.isdir(folder):
             time.sleep(0.05)
             open(os.path.join(folder, "metrics.csv"), "w").close()

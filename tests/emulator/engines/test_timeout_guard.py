@@ -15,7 +15,7 @@ import pytest
 
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
 from pytest_parallelrun.emulator.engines import timeout_guard as guard_module
-from pytest_parallelrun.emulator.engines.timeout_guard import LOST_AFTER, TimeoutGuard
+from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this platform")
 
@@ -141,10 +141,30 @@ def test_a_script_that_swallows_the_interrupt_is_interrupted_again(
     assert capfd.readouterr().err.count("swallows the interrupt of its timeout") == 1
 
 
-def test_an_alarm_that_the_interpreter_loses_is_repeated(clock: WorkerClock) -> None:
-    with TimeoutGuard(clock) as guard:
-        guard.begin(clock.now() + 60)
-        assert signal.getitimer(signal.ITIMER_REAL)[1] == LOST_AFTER
+LOST = """
+import signal, sys, threading
+from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock
+from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
+
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+other = threading.Thread(target=signal.sigwait, args=([signal.SIGALRM],))
+other.start()
+clock = WorkerClock()
+with TimeoutGuard(clock) as guard:
+    guard.begin(clock.now() + 0.02)
+    try:
+        other.join()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+        threading.Event().wait(30)
+        sys.exit("the wait was not interrupted")
+    except AttemptTimeout:
+        clock.deadline = None
+"""
+
+
+def test_an_alarm_that_another_thread_received_is_repeated() -> None:
+    # In a process without other threads, which would be asked first.
+    subprocess.run([sys.executable, "-c", LOST], check=True)
 
 
 STRESS = """
