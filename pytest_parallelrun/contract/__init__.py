@@ -5,14 +5,12 @@ Each check is a module in `checks`. `CHECKS` defines their order, level and need
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Level = Literal["error", "advice"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckSpec:
+class CheckSpec(NamedTuple):
     """One check: `checks/<name>.py` holds `test_<name>`.
 
     needs_environment, needs_golden: it runs only if the environment of the job, or the golden output, is named.
@@ -20,12 +18,12 @@ class CheckSpec:
     """
 
     name: str
+    finds: str
     level: Level = "error"
     needs_input: bool = True
     needs_environment: bool = False
     needs_golden: bool = False
     shares_process: bool = False
-    finds: str
 
 
 CHECKS = (

@@ -125,7 +125,7 @@ class ProbeSession:
 
     @property
     def observed(self) -> Sequence[object]:
-        """The results of observers, in the order of the starts."""
+        """The results of observers, in the order in which the workers came up."""
         return tuple(self._engine.observed)
 
     def note_gaps(self) -> None:
@@ -144,12 +144,22 @@ class ProbeSession:
         if self._engine.is_up(worker):
             return
         self.announce_replaced()
-        with self._starting(), self.held(), files_watched(self.setting_up):
-            self._announced += 1
-            event = self._engine.start_worker(worker, observer=observer)
+        with self._starting():
+            self._start((worker,), observer)
+
+    def start_two(self, observer: type[Observer] | None = None) -> None:
+        """Starts the first two workers of a new session, at the same time if they are processes; see `start`."""
+        with self._starting(), self._starting():
+            self._start((0, 1), observer)
+
+    def _start(self, workers: Sequence[int], observer: type[Observer] | None) -> None:
+        with self.held(), files_watched(self.setting_up):
+            self._announced += len(workers)
+            events = self._engine.start_workers(workers, observer=observer)
         self._name_models(self.setting_up)
-        if isinstance(event, WorkerFailed):
-            raise WorkerStartError(event.failure, worker)
+        for worker, event in zip(workers, events, strict=True):
+            if isinstance(event, WorkerFailed):
+                raise WorkerStartError(event.failure, worker)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -316,7 +326,9 @@ def probe_startup(
         attempt = None
         try:
             engine.acquire()
-            workers_started = tuple(engine.start_worker(slot, init=init, observer=observer) for slot in range(workers))
+            workers_started = tuple(
+                event for slot in range(workers) for event in engine.start_workers([slot], init=init, observer=observer)
+            )
             if first_attempt and engine.is_up(0):
                 engine.select_worker(0)
                 engine.submit(Task(next(splitter.mini_batches()), 1))

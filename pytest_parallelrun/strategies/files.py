@@ -23,6 +23,8 @@ ItemKind = Literal[
 ]
 ITEM_KINDS: tuple[ItemKind, ...] = get_args(ItemKind)
 
+_CHANGED = ("empty", "header_only", "truncated", "bom", "bytes", "zeros")
+"""Those whose content is not that of the file."""
 BOM = b"\xef\xbb\xbf"
 MIN_BYTES = 64
 # Windows has no double quotes in names.
@@ -59,9 +61,12 @@ class Item:
             return stem + (".bin" if extension.lower() == ".dat" else ".dat")
         return _with_suffix(self.name, _ADDED_TO_NAME.get(self.kind or "", ""))
 
-    def write(self, source: str, target: str) -> None:
-        """Creates the copy. An unreadable file becomes something unreadable."""
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+    def write(self, source: str, target: str, content: bytes | None) -> None:
+        """Creates the copy. content: of the source, if it is known. An unreadable file becomes something unreadable."""
+        if content is not None:
+            with open(target, "wb") as stream:
+                stream.write(self._changed(content))
+            return
         try:
             shutil.copyfile(source, target)
         except OSError as error:
@@ -73,12 +78,12 @@ class Item:
                 else:
                     os.symlink(source, target)
             return
-        if self.kind in ("empty", "header_only", "truncated", "bom", "bytes", "zeros"):
+        if self.kind in _CHANGED:
             with open(target, "r+b") as stream:
-                content = stream.read()
+                changed = self._changed(stream.read())
                 stream.seek(0)
                 stream.truncate()
-                stream.write(self._changed(content))
+                stream.write(changed)
 
     def _changed(self, content: bytes) -> bytes:
         if self.kind == "header_only":
@@ -91,7 +96,7 @@ class Item:
             return random.Random(self.name).randbytes(max(len(content), MIN_BYTES))
         if self.kind == "zeros":
             return bytes(max(len(content), MIN_BYTES))
-        return b""
+        return b"" if self.kind == "empty" else content
 
     def __repr__(self) -> str:
         return f"Item({self.name!r})" if self.kind is None else f"Item({self.name!r}, {self.kind!r})"
@@ -143,11 +148,13 @@ class Files(Printed):
         """
         if not self.items:
             raise invalid(f"{self}: a mini-batch has at least one item.")
-        sources = [sample.path_of(item.name) for item in self.items]
+        sources = [(sample.path_of(item.name), sample.content_of(item.name)) for item in self.items]
         root = sample.new_folder() if folder is None else os.path.abspath(folder)
         paths = [os.path.join(root, *target.split("/")) for target in self.targets]
-        for item, source, path in zip(self.items, sources, paths, strict=True):
-            item.write(source, path)
+        for folder in dict.fromkeys(map(os.path.dirname, paths)):
+            os.makedirs(folder, exist_ok=True)
+        for item, (source, content), path in zip(self.items, sources, paths, strict=True):
+            item.write(source, path, content)
         return paths
 
 

@@ -9,6 +9,8 @@ import tempfile
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
@@ -79,6 +81,8 @@ MAX_ITEMS = 1_000
 MAX_BYTES = 100 * 1024**2
 """For files: a mini-batch of all of them is copied for an example."""
 CHUNK_BYTES = 8 * 1024**2
+MAX_BYTES_IN_MEMORY = 64 * 1024
+"""Of a file; with MAX_ITEMS 64 MB."""
 FOLDERS_KEPT = 10
 """For examples that have ended: a debugger that stops at the last one finds its files."""
 
@@ -147,6 +151,7 @@ class Sample:
         self._left_out: list[str] = []
         self._frame: pd.DataFrame | None = None
         self._paths: dict[str, str] = {}
+        self._contents: dict[str, bytes] = {}
         self.nested = False
         self.records = ()
         self.partitions = {}
@@ -182,6 +187,15 @@ class Sample:
             problem = f"'{name}' is not an item of {self}. " if self.kind == "files" else f"{self} is a table: "
             raise invalid(problem + (did_you_mean(name, self._paths) if self._paths else "its items are rows."))
         return self._paths[name]
+
+    def content_of(self, name: str) -> bytes | None:
+        """The content of a small file, read once for hundreds of copies; None of any other."""
+        if name not in self._contents:
+            path = self.path_of(name)
+            with suppress(OSError):
+                if os.path.isfile(path) and os.path.getsize(path) <= MAX_BYTES_IN_MEMORY:
+                    self._contents[name] = Path(path).read_bytes()
+        return self._contents.get(name)
 
     def partition_of(self, recipe: Recipe) -> Partition:
         """Keys and values of the partition of a recipe; () without partitions."""

@@ -208,3 +208,13 @@ def test_recipes_shrink_to_the_first_file_with_nothing_odd(files: Sample) -> Non
 def test_a_wrong_argument_is_refused_at_once(make: Callable[[Sample], object], message: str, files: Sample) -> None:
     with pytest.raises(InvalidArgument, match=message):
         make(files)
+
+
+def test_large_files_are_copied_without_being_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_parallelrun.strategies.sample.MAX_BYTES_IN_MEMORY", 4)
+    (tmp_path / "small.txt").write_bytes(b"1234")
+    (tmp_path / "large.txt").write_bytes(b"12345")
+    files = Sample(tmp_path)
+    assert (files.content_of("small.txt"), files.content_of("large.txt")) == (b"1234", None)
+    paths = Files((Item("small.txt", "truncated"), Item("large.txt", "truncated"), Item("large.txt"))).build(files)
+    assert [Path(path).read_bytes() for path in paths] == [b"12", b"12", b"12345"]

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.entry.observers import RecordedParsers
+from pytest_parallelrun.contract.entry.parsings import RecordedParsers
 from pytest_parallelrun.contract.entry.preconditions import startup_failure, why_no_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import ERROR_LOG
 from pytest_parallelrun.emulator.arguments import PASSED_BY_THE_RUNTIME
+from pytest_parallelrun.emulator.folders import without_job_folder
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observations import Observations
-    from pytest_parallelrun.contract.entry.observers import Parsing
+    from pytest_parallelrun.contract.entry.parsings import Parsing
 
 
 # The thresholds can be the user's own arguments too, so they are not in this set.
@@ -87,8 +88,13 @@ def test_accepts_runtime_arguments(
 
 
 def _parsings(observed: Sequence[object]) -> list[Parsing]:
-    """What RecordedParsers saw in the first worker; nothing if it died."""
-    return cast("list[Parsing]", observed[0]) if observed else []
+    """What RecordedParsers saw in the first worker, with paths like those of any other job; nothing if it died."""
+    parsings = cast("list[Parsing]", observed[0]) if observed else []
+    return [parsed._replace(values={**parsed.values, **_without_job_folders(parsed)}) for parsed in parsings]
+
+
+def _without_job_folders(parsed: Parsing) -> dict[str, object]:
+    return {name: without_job_folder(value) for name, value in parsed.values.items() if isinstance(value, str)}
 
 
 class Taken(NamedTuple):

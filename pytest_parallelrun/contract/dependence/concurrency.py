@@ -17,8 +17,9 @@ from pytest_parallelrun.contract.dependence.written_files import (
     is_database,
 )
 from pytest_parallelrun.contract.entry.mini_batches import Observation
-from pytest_parallelrun.contract.entry.observers import RecordedParsers
+from pytest_parallelrun.contract.entry.parsings import RecordedParsers
 from pytest_parallelrun.contract.rows.items import stem_of
+from pytest_parallelrun.emulator.events import WorkerStarted
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 from pytest_parallelrun.emulator.worker.late_writes import Process, late_writes, this_process, watch_threads
 
@@ -102,9 +103,13 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
         environment_variables=redirected.environment,
     ) as session:
         files = WrittenFiles(session, redirected.folders, attempts.root)
+        at_once = _start_at_once(attempts)
+        if at_once:
+            session.start_two(RecordedParsers)
         for worker in (0, 1):
-            session.setting_up = FilesTouched()
-            session.start(worker, observer=RecordedParsers)
+            if not at_once:
+                session.setting_up = FilesTouched()
+                session.start(worker, RecordedParsers)
             attempts.entry.outputs.note(session.setting_up)
             _record(files, writes, None, worker, session.setting_up)
         for number, mini_batch in enumerate(mini_batches):
@@ -137,6 +142,13 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
                 run.written_for.setdefault(mini_batches[write.attempt].id, set()).add(file)
     run.written = {file: made[0].attempt for file, made in writes.items() if made[0].worker == 0}
     return run
+
+
+def _start_at_once(attempts: SampleAttempts) -> bool:
+    """Whether the two are processes that need not take turns: nothing was written while the sample ran."""
+    starts = (event for event in attempts.baseline.result.events.others if isinstance(event, WorkerStarted))
+    writes = attempts.entry.outputs.written or any(start.files for start in starts)
+    return attempts.pair_entry.engine != "inprocess" and not writes
 
 
 def _attempt(

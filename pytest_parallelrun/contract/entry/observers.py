@@ -1,22 +1,19 @@
-"""Observers of a worker: how a script defines its functions, what it reads from sys.argv, which errors it catches.
+"""Observers of a worker: how a script defines its functions, and which errors it catches.
 
 They run in worker processes, which import this module by name: do not import pytest or Hypothesis here.
 """
 
 from __future__ import annotations
 
-import argparse
 import glob
 import inspect
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_parallelrun.contract.bounds import MAX_CAUGHT
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of, is_of_user
-from pytest_parallelrun.emulator.folders import without_job_folder
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -89,70 +86,6 @@ def _wrong_parameters(name: str, function: object, allowed: tuple[int, ...], sha
             continue
         return []
     return [f"{name}{signature} cannot be called as the service does: it calls {shape}."]
-
-
-class Parsing(NamedTuple):
-    """One call of a parser: options by flag -> dest, positional dests, the resulting values, and which were given."""
-
-    allow_abbrev: bool
-    options: dict[str, str]
-    positionals: list[str]
-    values: dict[str, object]
-    given: set[str]
-
-
-class RecordedParsers:
-    """Records every successful parsing."""
-
-    def __init__(self) -> None:
-        self.parsings: list[Parsing] = []
-
-    def __enter__(self) -> RecordedParsers:
-        self._parse = parse = argparse.ArgumentParser.parse_known_args
-        parsings = self.parsings
-
-        def recorded(
-            parser: argparse.ArgumentParser,
-            args: Sequence[str] | None = None,
-            namespace: argparse.Namespace | None = None,
-        ) -> tuple[argparse.Namespace, list[str]]:
-            values, unknown = parse(parser, args, namespace)
-            options = {flag: action.dest for action in parser._actions for flag in action.option_strings}
-            positionals = [action.dest for action in parser._actions if not action.option_strings]
-            # A default may be another one in each process: a time, a random name.
-            given = {name for name, value in vars(values).items() if value is not parser.get_default(name)}
-            parsings.append(
-                Parsing(
-                    allow_abbrev=parser.allow_abbrev,
-                    options=options,
-                    positionals=positionals,
-                    values=dict(vars(values)),
-                    given=given,
-                )
-            )
-            return values, unknown
-
-        argparse.ArgumentParser.parse_known_args = recorded  # type: ignore[method-assign, assignment]
-        return self
-
-    def inspect(self, functions: object) -> None:
-        """The definitions do not matter here."""
-
-    def result(self) -> list[Parsing]:
-        """The parsings."""
-        return [parsed._replace(values=_comparable(parsed.values)) for parsed in self.parsings]
-
-    def __exit__(self, *exc_info: object) -> None:
-        argparse.ArgumentParser.parse_known_args = self._parse  # type: ignore[method-assign]
-
-
-def _comparable(values: dict[str, object]) -> dict[str, object]:
-    """The values without objects created by a type=, which are never equal; paths of all jobs look alike."""
-    return {
-        name: without_job_folder(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else value
-        for name, value in values.items()
-        if type(value).__eq__ is not object.__eq__
-    }
 
 
 _LOOKING = ("exists", "lexists", "isfile", "is_file", "isdir", "is_dir", "glob", "iglob")

@@ -6,11 +6,11 @@ result each time, although the worker has seen a hundred others in between. A ha
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.bounds import MAX_DRAWN_BATCHES, MAX_DRAWN_BYTES, evenly
@@ -97,6 +97,8 @@ class ExampleRunner:
 
     def _forget(self) -> None:
         self._findings: dict[object, Finding | None] = {}
+        self.edge_cases_pass = False
+        """Whether all that is always tried has been tried in this test, without a finding."""
         self.hanging: dict[object, Finding] = {}
         """What is known to hang: a part of a recipe -> its finding."""
         self.hang_confirmed = False
@@ -312,9 +314,9 @@ class ExampleRunner:
 
     def discard(self, payload: Payload) -> None:
         """Removes the files of a mini-batch without a finding."""
-        folder = self.observations.entry.folder
-        for path in {folder / Path(path).relative_to(folder).parts[0] for path in paths_of(payload)}:
-            shutil.rmtree(path, ignore_errors=True)
+        folder = os.path.join(self.observations.entry.folder, "")
+        for name in {path[len(folder) :].partition(os.sep)[0] for path in paths_of(payload)}:
+            shutil.rmtree(folder + name, ignore_errors=True)
 
 
 def require_valid_items(runner: ExampleRunner, check: Check) -> None:

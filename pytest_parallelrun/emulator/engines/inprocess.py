@@ -183,7 +183,7 @@ class InProcessEngine:
         instance = slot // settings.max_concurrency_per_instance
         self._slots[slot] = None
         while self._slots[slot] is None and not self._init_failures.given_up(instance, self.elapsed()):
-            self.start_worker(slot)
+            self._start_worker(slot)
         # Failures count while no worker runs: a slot abandoned next to a running one costs it nothing.
         first = instance * settings.max_concurrency_per_instance
         if any(self._slots[first : first + settings.max_concurrency_per_instance]):
@@ -191,14 +191,19 @@ class InProcessEngine:
         if any(self._slots):
             self._init_failures.forget(None)
 
-    def start_worker(
+    def start_workers(
+        self, slots: Sequence[int], *, init: bool = True, observer: type[Observer] | None = None
+    ) -> Sequence[WorkerStarted | WorkerFailed]:
+        return [self._start_worker(slot, init=init, observer=observer) for slot in slots]
+
+    def _start_worker(
         self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
     ) -> WorkerStarted | WorkerFailed:
         if observer is not None:
             # Its patches would be taken for those of the host, and stay.
             self._sandbox.acquire()
             with observer() as watching:
-                result = self.start_worker(slot, init=init)
+                result = self._start_worker(slot, init=init)
                 if (worker_up := self._slots[slot]) is not None:
                     watching.inspect(worker_up.functions)
             self.observed.append(watching.result())

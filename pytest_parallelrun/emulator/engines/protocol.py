@@ -72,10 +72,10 @@ class PersistentEngine(Engine, Protocol):
     minute. probe_limit: seconds of real time for run(). workers_made: starts of workers, including failed ones.
     acquire, release: start using this process, and restore it for the host between two questions; workers stay alive.
     quiet: suppresses warnings of workers that start from now on. assign: gives the workers another job or question.
-    start_worker: tries once: import, run() found, init(). observer: an importable class; `observed` has its result for
-    each worker that was started. select_worker: the slot for the next task, None for round robin. discard_worker: ends
-    it, without shutdown(). call_in_worker: the result of an importable function in its process; RuntimeError if that
-    fails.
+    start_workers: tries once, at the same time in processes: import, run() found, init(). observer: an importable
+    class; `observed` has its result for each worker that was started. select_worker: the slot for the next task, None
+    for round robin. discard_worker: ends it, without shutdown(). call_in_worker: the result of an importable function
+    in its process; RuntimeError if that fails.
     """
 
     survives_faults: bool
@@ -88,9 +88,9 @@ class PersistentEngine(Engine, Protocol):
     def release(self) -> None: ...
     def quiet(self) -> None: ...
     def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None: ...
-    def start_worker(
-        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
-    ) -> WorkerStarted | WorkerFailed: ...
+    def start_workers(
+        self, slots: Sequence[int], *, init: bool = True, observer: type[Observer] | None = None
+    ) -> Sequence[WorkerStarted | WorkerFailed]: ...
     def is_up(self, slot: int) -> bool: ...
     def select_worker(self, slot: int | None) -> None: ...
     def discard_worker(self, slot: int, reason: str) -> None: ...

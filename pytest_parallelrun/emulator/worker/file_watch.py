@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
 from types import FrameType
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 
-@dataclass(eq=False)
 class FilesTouched:
     """Absolute paths, in order of their first use.
 
@@ -26,13 +24,14 @@ class FilesTouched:
     list either.
     """
 
-    read: dict[str, None] = field(default_factory=dict)
-    written: dict[str, None] = field(default_factory=dict)
-    appended: dict[str, None] = field(default_factory=dict)
-    made: dict[str, None] = field(default_factory=dict)
-    removed: dict[str, None] = field(default_factory=dict)
-    logged: dict[str, None] = field(default_factory=dict)
-    scratch: dict[str, None] = field(default_factory=dict)
+    def __init__(self, written: Iterable[str] = ()) -> None:
+        self.read: dict[str, None] = {}
+        self.written = dict.fromkeys(written)
+        self.appended: dict[str, None] = {}
+        self.made: dict[str, None] = {}
+        self.removed: dict[str, None] = {}
+        self.logged: dict[str, None] = {}
+        self.scratch: dict[str, None] = {}
 
     def add(self, event: str, arguments: tuple[object, ...]) -> None:
         """Records an audit event of the interpreter (see "Audit events table" in the documentation of Python)."""
@@ -55,12 +54,15 @@ class FilesTouched:
             self._note(self.removed, _path(arguments[0]))
 
     def as_lists(self) -> list[list[str]]:
-        """The paths of each kind, in the order of the fields, as sent by a worker process."""
-        return [list(getattr(self, each.name)) for each in fields(self)]
+        """The paths of each kind, as sent by a worker process."""
+        return [list(paths) for paths in self._kinds()]
 
     def add_lists(self, lists: list[list[str]]) -> None:
-        for each, paths in zip(fields(self), lists, strict=True):
-            getattr(self, each.name).update(dict.fromkeys(paths))
+        for kind, paths in zip(self._kinds(), lists, strict=True):
+            kind.update(dict.fromkeys(paths))
+
+    def _kinds(self) -> tuple[dict[str, None], ...]:
+        return self.read, self.written, self.appended, self.made, self.removed, self.logged, self.scratch
 
     def _opened(self, path: str | None, flags: object) -> None:
         if path is None or path == os.devnull:

@@ -71,10 +71,13 @@ class _LateWrites(FilesTouched):
         if kind is self.written and path in kind:
             self.writers[path] = threading.get_ident()
 
+    def running(self) -> set[int | None]:
+        """Threads of the script that have not ended."""
+        return {thread.ident for thread in threading.enumerate()} - self._others
+
     def at_work(self) -> set[int]:
-        """Threads of the script that neither wait nor have ended."""
-        frames = sys._current_frames()
-        running = {thread.ident for thread in threading.enumerate()} - self._others
+        """Those that do not wait."""
+        frames, running = sys._current_frames(), self.running()
         return {id for id, frame in frames.items() if id in running and (id in self._held or not _waits(frame))}
 
 
@@ -107,7 +110,7 @@ def late_writes(patience: float) -> tuple[float, list[tuple[str, bool]]]:
     watch, began, quiet = _watch, perf_counter(), 0
     watch.is_over.set()
     # Between two tasks a thread looks as if it had none, so look twice.
-    while quiet < 2 and perf_counter() - began < patience:
+    while quiet < 2 and watch.running() and perf_counter() - began < patience:
         # Not time.sleep(), which does not sleep here.
         threading.Event().wait(PAUSE)
         quiet = 0 if watch.at_work() else quiet + 1

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +115,34 @@ def test_the_processes_serve_the_other_checks(judge: Judge) -> None:
 
 def test_workers_of_the_process_engine_are_used(judge: Judge) -> None:
     assert judged(judge, SEEDED["hash()"], "--parallelrun-engine=process").failed == {CHECK}
+
+
+MEETING = """
+import os, time
+from time import monotonic
+PLACE = {place!r}
+def init():
+    if os.environ.get('PYTHONHASHSEED') in ('1', '2'):
+        os.makedirs(os.path.join(PLACE, os.environ['PYTHONHASHSEED']), exist_ok=True)
+        end = monotonic() + 3
+        while monotonic() < end:
+            if sorted(os.listdir(PLACE))[:2] == ['1', '2']:
+                os.makedirs(os.path.join(PLACE, 'met-' + os.environ['PYTHONHASHSEED']))
+                break
+            time.sleep(0.01)
+"""
+"""In init() each of the two processes waits for the other one."""
+
+
+def test_two_processes_of_a_script_that_writes_nothing_start_at_once(judge: Judge, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    found = judged(judge, MEETING.format(place=str(place)) + "def run(b): return list(b)\n")
+    assert found.outcomes[CHECK] == "passed"
+    assert sorted(os.listdir(place)) == ["1", "2", "met-1", "met-2"]
+
+
+def test_two_processes_of_a_script_that_writes_start_in_turn(judge: Judge, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    writes = f"def run(b):\n    open({str(tmp_path / 'log')!r}, 'w').close()\n    return list(b)\n"
+    judged(judge, MEETING.format(place=str(place)) + writes)
+    assert sorted(os.listdir(place)) == ["1", "2", "met-2"]

@@ -134,13 +134,15 @@ class ProcessEngine:
         if worker is not None:
             self._end(worker, reason)
 
-    def start_worker(
-        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
-    ) -> WorkerStarted | WorkerFailed:
-        worker = self._start(slot, init=init, observer=observer)
-        while not worker.up and self._pool.slots[slot] is worker:
+    def start_workers(
+        self, slots: Sequence[int], *, init: bool = True, observer: type[Observer] | None = None
+    ) -> Sequence[WorkerStarted | WorkerFailed]:
+        workers = [self._start(slot, init=init, observer=observer) for slot in slots]
+        while any(not worker.up and self._pool.slots[worker.slot] is worker for worker in workers):
             self._wait(None)
-        return next(event for event in reversed(self._pool.events) if isinstance(event, (WorkerStarted, WorkerFailed)))
+        events = (event for event in self._pool.events if isinstance(event, (WorkerStarted, WorkerFailed)))
+        by_number = {event.worker: event for event in events}
+        return [by_number[worker.number] for worker in workers]
 
     def acquire(self) -> None:
         """Nothing to prepare: workers are separate processes."""
