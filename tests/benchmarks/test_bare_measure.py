@@ -74,13 +74,16 @@ def test_a_gate_takes_about_as_long_as_the_bare_measure(
     root = EXAMPLES.parent
     options = [option.replace("example_scripts/", f"{root}/example_scripts/") for option in expected["options"]]
     given = dict(option.split("=", 1) for option in options)
-    (tmp_path / "test_bare.py").write_text(
+    # In a folder of its own: pytest would run it beside the gate, too.
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    (folder / "test_bare.py").write_text(
         BARE.format(script=given["--parallelrun-entry"], sample=given["--parallelrun-input"]), encoding="utf-8"
     )
     ratios = []
     for number in range(ROUNDS + 1):
-        bare = spent(tmp_path, "-p", "no:parallelrun", "test_bare.py")
-        gate = spent(tmp_path, *options)
+        bare = spent(folder, "-p", "no:parallelrun", "test_bare.py")
+        gate = spent(tmp_path, *options, str(Path(given["--parallelrun-entry"]).parent))
         # The first one compiles.
         if number:
             ratios.append((gate[0] / bare[0], gate[1] / bare[1], *gate, *bare))

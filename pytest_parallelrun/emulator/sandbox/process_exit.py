@@ -241,6 +241,7 @@ _active: list[ScriptProcesses] = []
 """That of the job which has the process; none while the host has it."""
 _STARTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"})
 _watched: list[bool] = []
+_PACKAGE = __name__.partition(".")[0]
 _FORK_TIME = 0.05
 """Seconds within which a forked child writes its number."""
 
@@ -264,6 +265,10 @@ def _on_event(event: str, arguments: tuple[object, ...]) -> None:
 def _in_child() -> None:  # pragma: no cover - in a forked child
     if _active:
         _active[0].forked()
+        for number in TERMINATIONS:
+            # multiprocessing ends its workers with SIGTERM. One that gets an exception instead may keep a lock.
+            if str(getattr(signal.getsignal(number), "__module__", None)).startswith(_PACKAGE):
+                signal.signal(number, signal.SIG_DFL)
 
 
 def _stop_fork_server() -> None:

@@ -161,6 +161,18 @@ LEAVES_PROCESSES = """
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("number", process_exit.TERMINATIONS)
+def test_a_signal_ends_a_forked_child_at_once_as_multiprocessing_expects(tmp_path: Path, number: int) -> None:
+    body = (
+        f"child = os.fork(); child or (os.kill(os.getpid(), {number:d}), signal.pause()); "
+        "return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for _ in batch]"
+    )
+    script = f"import os, signal\ndef run(batch):\n    {body}\n"
+    assert run_script(tmp_path, script, files=1).rows == [-number]
+
+
 def running_with(tag: str) -> int:
     """How many processes have it in their command line."""
     return sum(tag in " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
