@@ -63,6 +63,9 @@ class GapWatch:
 
     def collect(self) -> None:
         """Reports gaps of forked children since the last call."""
+        if not _forks:
+            # To read would be a tenth of what a trivial mini-batch costs.
+            return
         data = b""
         with suppress(OSError):
             while self._pipe and (part := self._pipe[0].read(65536)):
@@ -78,6 +81,10 @@ class GapWatch:
 
 
 _WATCHES: list[GapWatch] = []
+_forks: set[int] = set()
+"""Processes that have forked."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_parent=lambda: _forks.add(os.getpid()))
 
 
 def record_gap(thing: str, advice: str) -> None:
