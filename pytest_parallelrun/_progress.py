@@ -59,8 +59,8 @@ class ProgressLine:
 
 def seconds_expected(baseline: Baseline) -> float:
     """The rest of a gate after the run of its sample, as far as run() and init() decide; 0 if run() never returned."""
+    from pytest_parallelrun.contract.bounds import MAX_GENERATED_SECONDS
     from pytest_parallelrun.contract.generation.examples import settings_of_examples
-    from pytest_parallelrun.contract.generation.runner import MAX_SECONDS
 
     job = baseline.result
     if not baseline.last_returned:
@@ -69,7 +69,7 @@ def seconds_expected(baseline: Baseline) -> float:
     item = run * len(job.attempts) / max(job.total_items, 1)
     init = min(job.seconds_to_start, baseline.seconds) / max(job.init_calls, 1)
     calls = FIXED_CALLS + CALLS_PER_EXAMPLE * settings_of_examples().max_examples
-    return (INIT_CALLS - 1) * init + calls * min(run, max(item, MAX_SECONDS))
+    return (INIT_CALLS - 1) * init + calls * min(run, max(item, MAX_GENERATED_SECONDS))
 
 
 def announce(config: pytest.Config, baseline: Baseline) -> None:

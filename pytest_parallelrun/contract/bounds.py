@@ -48,6 +48,22 @@ MAX_SEARCHED_BYTES = 64 << 10
 MAX_DRAWN_BATCHES = 32
 MAX_DRAWN_BYTES = 32 * 1024**2
 """Mini-batches from which the generated checks take their items, and their bytes in the input."""
+MAX_WAITING = 10.0
+"""Seconds that a test waits for hanging mini-batches, including the search for the smallest one."""
+MIN_HANGING = 5.0
+"""Minimum seconds before a mini-batch counts as hanging: it may be slower than those of the sample."""
+MAX_REPLACED_WORKERS = 6
+"""Workers that a test starts to replace those that a mini-batch ended: each costs an init()."""
+MAX_ATTEMPTS_AFTERWARDS = 80
+"""Mini-batches or jobs that a test tries after the first finding, to shrink and explain it."""
+MIN_SECONDS_AFTERWARDS = 1.0
+"""Seconds in which it may be more."""
+MAX_GENERATED_SECONDS = 0.05
+"""Seconds that a generated mini-batch should take at most, as far as its size decides."""
+MIN_GENERATED_ITEMS = 20
+"""Items that a generated mini-batch may have in any case, if `timeout` allows it."""
+MARGIN_OF_SIZE = 2
+"""Factor between `timeout` and the expected time of a mini-batch larger than those of the sample."""
 
 MAX_REPEATS = 40
 MAX_REPEAT_SECONDS = 30.0
@@ -67,6 +83,8 @@ MAX_SMALL = 8
 MAX_TRIED_SECONDS = 20.0
 """In run(), until no further attempt is made to find out what is lost."""
 
+MAX_LATE = 3.0
+"""Seconds for threads that are at work after run() has returned; some never end."""
 MAX_REPEATED = 30.0
 """Seconds of run(), or of sleep that is skipped only in this process, for a sample that is run again."""
 MAX_CAUGHT = 50

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
+from pytest_parallelrun.contract.bounds import MAX_LATE
 from pytest_parallelrun.contract.dependence.written_files import (
     WrittenFiles,
     content_of,
@@ -35,9 +36,6 @@ _TEMPORARY = re.compile(r"te?mp|part|work|scratch|staging", re.IGNORECASE)
 
 SIDE_BY_SIDE = "side by side"
 """Name under which this is remembered."""
-
-MAX_LATE = 3.0
-"""Seconds for threads that are at work after run() has returned; some never end."""
 
 CollisionKind = Literal["different content", "appended", "a temporary file"]
 

@@ -13,7 +13,19 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.bounds import MAX_DRAWN_BATCHES, MAX_DRAWN_BYTES, evenly
+from pytest_parallelrun.contract.bounds import (
+    MARGIN_OF_SIZE,
+    MAX_ATTEMPTS_AFTERWARDS,
+    MAX_DRAWN_BATCHES,
+    MAX_DRAWN_BYTES,
+    MAX_GENERATED_SECONDS,
+    MAX_REPLACED_WORKERS,
+    MAX_WAITING,
+    MIN_GENERATED_ITEMS,
+    MIN_HANGING,
+    MIN_SECONDS_AFTERWARDS,
+    evenly,
+)
 from pytest_parallelrun.contract.dependence.kept_state import KeptState, kept_state
 from pytest_parallelrun.contract.dependence.state import FIX_OF_MISSING, RESULTS_KEPT, STATE_KEPT, StateDependence
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
@@ -39,23 +51,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Payload, PrebuiltInput
 
 Recipe = Rows | Files
-
-MAX_WAITING = 10.0
-"""Seconds that a test waits for hanging mini-batches, including the search for the smallest one."""
-PATIENCE = 5.0
-"""Minimum seconds before a mini-batch counts as hanging: it may be slower than those of the sample."""
-MAX_REPLACED = 6
-"""Workers that a test starts to replace those that a mini-batch ended: each costs an init()."""
-MAX_ATTEMPTS_AFTERWARDS = 80
-"""Mini-batches or jobs that a test tries after the first finding, to shrink and explain it."""
-MIN_SECONDS_AFTERWARDS = 1.0
-"""Seconds in which it may be more."""
-MAX_SECONDS = 0.05
-"""Seconds that a generated mini-batch should take at most, as far as its size decides."""
-MIN_ITEMS = 20
-"""Items that a generated mini-batch may have in any case, if `timeout` allows it."""
-MARGIN = 2
-"""Factor between `timeout` and the expected time of a mini-batch larger than those of the sample."""
 
 HARMLESS: frozenset[Outcome] = frozenset({"succeeded", "short", "exception", "load_error"})
 """Allowed outcomes of a malformed mini-batch."""
@@ -164,9 +159,11 @@ class ExampleRunner:
         size = self.sample.size
         if not slowest:
             return size
-        in_time = int(self.observations.entry.settings.timeout / MARGIN / slowest)
+        in_time = int(self.observations.entry.settings.timeout / MARGIN_OF_SIZE / slowest)
         sizes = (attempt.mini_batch.size for attempt in attempts if attempt.outcome in self.valid_outcomes)
-        return min(size, max(MIN_ITEMS, int(MAX_SECONDS / slowest)), max(max(sizes, default=1), in_time))
+        return min(
+            size, max(MIN_GENERATED_ITEMS, int(MAX_GENERATED_SECONDS / slowest)), max(max(sizes, default=1), in_time)
+        )
 
     @cached_property
     def sentinel(self) -> tuple[SampleMiniBatch, list[object] | None] | None:
@@ -223,7 +220,7 @@ class ExampleRunner:
         self.attempts += 1
         before = real_monotonic()
         limit = self.observations.probe_limit
-        self._worker.probe_limit = max(limit, PATIENCE) if patient else limit
+        self._worker.probe_limit = max(limit, MIN_HANGING) if patient else limit
         ended = self._worker.attempt(payload, id=self.attempts, partition=self.sample.partition_of(recipe)).ended
         self.seen += 1
         if ended.outcome in ("timeout", "crashed"):
@@ -239,7 +236,7 @@ class ExampleRunner:
 
     def renew(self) -> bool:
         """Makes the next attempt the first one of a new worker; False if none is left."""
-        if self._replaced >= MAX_REPLACED:
+        if self._replaced >= MAX_REPLACED_WORKERS:
             return False
         self._replaced += 1
         self._worker.renew()
@@ -279,7 +276,7 @@ class ExampleRunner:
             return False
         if self._no_more_workers is not None:
             return False
-        return self._waited < MAX_WAITING and self._replaced < MAX_REPLACED and not self._budget_is_spent()
+        return self._waited < MAX_WAITING and self._replaced < MAX_REPLACED_WORKERS and not self._budget_is_spent()
 
     def stopped_by(self) -> str | None:
         """Why generation was cut short, None if it was not."""
@@ -288,7 +285,7 @@ class ExampleRunner:
             return f"--parallelrun-budget={budget:g}: generation was cut after {self.attempts} mini-batches"
         if self._no_more_workers is not None:
             return f"generation was cut after {self.attempts} mini-batches: {self._no_more_workers}"
-        if self._waited >= MAX_WAITING or self._replaced >= MAX_REPLACED:
+        if self._waited >= MAX_WAITING or self._replaced >= MAX_REPLACED_WORKERS:
             return f"generation was cut after {self._replaced} workers that hung, crashed or were replaced"
         return None
 
