@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +114,9 @@ class AppendedFile:
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = open(self.path, "xb")  # noqa: SIM115  # closed by close()
+        with unwatched():
+            # Not by the script.
+            self._stream = open(self.path, "xb")  # noqa: SIM115  # closed by close()
 
     def require(self, written: Written | None = None) -> None:
         """OutputError if the script has removed or replaced the file, or removed what a worker has written.

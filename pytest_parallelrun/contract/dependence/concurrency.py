@@ -20,7 +20,6 @@ from pytest_parallelrun.contract.dependence.written_files import (
 from pytest_parallelrun.contract.entry.mini_batches import Observation
 from pytest_parallelrun.contract.entry.parsings import RecordedParsers
 from pytest_parallelrun.contract.rows.items import stem_of
-from pytest_parallelrun.emulator.events import WorkerStarted
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 from pytest_parallelrun.emulator.worker.late_writes import Process, late_writes, this_process, watch_threads
 
@@ -144,9 +143,7 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
 
 def _start_at_once(attempts: SampleAttempts) -> bool:
     """Whether the two are processes that need not take turns: nothing was written while the sample ran."""
-    starts = (event for event in attempts.baseline.result.events.others if isinstance(event, WorkerStarted))
-    writes = attempts.entry.outputs.written or any(start.files for start in starts)
-    return attempts.pair_entry.engine != "inprocess" and not writes
+    return attempts.pair_entry.engine != "inprocess" and not attempts.entry.outputs.writes
 
 
 def _attempt(

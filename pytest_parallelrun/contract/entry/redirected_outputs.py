@@ -37,13 +37,15 @@ class Outputs:
     """What jobs of an entry wrote outside their own folders.
 
     written, read: paths. temporary: those below a temporary folder, which is empty where the service starts a job.
-    folders: those in arguments and variables that changed; True if they existed before.
+    folders: those in arguments and variables that changed; True if they existed before. writes: whether the script
+    wrote anything, also in the folders of the job.
     """
 
     written: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     temporary: set[str] = field(default_factory=set)
     folders: dict[str, bool] = field(default_factory=dict)
+    writes: bool = False
     _noted: set[str] = field(default_factory=set)
 
     @contextmanager
@@ -57,6 +59,7 @@ class Outputs:
             yield
         of_the_job = tuple(os.path.join(folder, "") for folder in ignoring if folder is not None)
         self.read.update(touched.read)
+        self.writes = self.writes or bool(touched.written or touched.logged)
         outside = {
             path
             for path in (*touched.written, *touched.logged)

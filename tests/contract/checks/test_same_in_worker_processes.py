@@ -146,3 +146,17 @@ def test_two_processes_of_a_script_that_writes_start_in_turn(judge: Judge, tmp_p
     writes = f"def run(b):\n    open({str(tmp_path / 'log')!r}, 'w').close()\n    return list(b)\n"
     judged(judge, MEETING.format(place=str(place)) + writes)
     assert sorted(os.listdir(place)) == ["1", "2", "met-2"]
+
+
+def test_what_both_processes_write_into_the_output_of_the_job_is_still_compared(judge: Judge, tmp_path: Path) -> None:
+    script = (
+        "import os\ndef init():\n    with open(os.path.join(os.environ['OUT'], 'model.txt'), 'w') as file:\n"
+        "        file.write(os.environ.get('PYTHONHASHSEED', ''))\ndef run(b): return list(b)\n"
+    )
+    (tmp_path / "out").mkdir()
+    where = "--parallelrun-env=OUT=" + str(tmp_path / "out")
+    found = judge(script, "-k", f"{CHECK} or workers_do_not_collide", where)
+    assert found.failed == {"workers_do_not_collide"}
+    in_job = script.replace("'OUT'", "'AZUREML_BI_OUTPUT_PATH'")
+    found = judge(in_job, "-k", f"{CHECK} or workers_do_not_collide", "--parallelrun-set=output_action=append_row")
+    assert found.failed == {"workers_do_not_collide"}
