@@ -6,11 +6,11 @@ result each time, although the worker has seen a hundred others in between. A ha
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.bounds import (
@@ -311,9 +311,10 @@ class ExampleRunner:
 
     def discard(self, payload: Payload) -> None:
         """Removes the files of a mini-batch without a finding."""
-        folder = os.path.join(self.observations.entry.folder, "")
-        for name in {path[len(folder) :].partition(os.sep)[0] for path in paths_of(payload)}:
-            shutil.rmtree(folder + name, ignore_errors=True)
+        folder = self.observations.entry.folder
+        # All of them are below the one of `build`.
+        for path in paths_of(payload)[:1]:
+            shutil.rmtree(folder / Path(path).relative_to(folder).parts[0], ignore_errors=True)
 
 
 def require_valid_items(runner: ExampleRunner, check: Check) -> None:
