@@ -132,9 +132,9 @@ def shutdown():
 def test_an_actor_that_was_lost_between_two_jobs_is_replaced_at_no_cost(tmp_path: Path) -> None:
     run_on_ray(tmp_path, NAMES, "a")
     joined = cluster.join()
-    for actors in joined.idle.values():
-        for actor in actors:
-            joined.kill(actor)
+    for handles in joined.idle.values():
+        for handle in handles:
+            handle.kill()
     cluster.leave()
     result = run_on_ray(tmp_path, NAMES, "a")
     assert (result.rows, result.worker_failures, result.init_calls) == (["a"], (), 1)
@@ -192,7 +192,7 @@ def test_an_error_of_the_actor_itself_is_told_with_its_reason(tmp_path: Path, mo
     import ray
 
     def get(*arguments: object, **named: object) -> object:
-        raise ray.exceptions.RayTaskError("begin", "...", OSError(28, "No space left on device"))
+        raise ray.exceptions.RayTaskError("unseen", "...", OSError(28, "No space left on device"))
 
     monkeypatch.setattr(ray, "get", get)
     monkeypatch.setattr(engine, "SPARE_ACTORS", 0)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.events import Progress
 from tests.emulator.engines.process.scripts import none_left, write_script
 from tests.ray.conftest import Nodes
@@ -26,9 +25,6 @@ def run(paths):
 @pytest.fixture(scope="module")
 def survivor(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> tuple[JobResult, Path]:
     """The result of a job in the middle of which one of three nodes was killed."""
-    # Of tests before this one, which lose actors on nodes that are sound.
-    cluster.join()._distrusted.clear()
-    cluster.leave()
     folder = tmp_path_factory.mktemp("a lost node")
     killed: list[int] = []
 

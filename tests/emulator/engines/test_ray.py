@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
-from pytest_parallelrun.emulator.engines.ray.files import FilePayload, NodeWorkspace, bundle_of, side_inputs, unpack
+from pytest_parallelrun.emulator.engines.ray.files import Copies, NodeWorkspace, bundle_of, side_inputs, unpack
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.models import stage_models
@@ -62,13 +63,21 @@ def actor(tmp_path: Path) -> Iterator[WorkerActor]:
     script.write_text("def run(paths):\n    return paths\n", encoding="utf-8")
     plan = WorkerPlan(entry=EntryFile(script, tmp_path), folder=tmp_path / "work")
     actor = WorkerActor()
-    actor.begin(plan, JobSettings(memory_limit=10**12), None, None)
-    options = {"init": True, "init_failure": None, "watch": False, "observer": None}
-    received = list(actor.start(7, 0, "files", False, options).messages)
+    settings = JobSettings(memory_limit=10**12)
+    how: dict[str, Any] = {
+        "slot": 0,
+        "kind": "files",
+        "init": True,
+        "init_failure": None,
+        "watch": False,
+        "observer": None,
+    }
+    received = list(actor.start(7, plan, settings, None, False, **how).messages)
     while not isinstance(received[-1], Up):
         received += actor.receive().messages
     yield actor
-    actor.leave()
+    if actor.ask("number") is not None:
+        actor.end(0.0)
 
 
 def run_of(*numbers: int) -> list[Message]:
@@ -88,11 +97,8 @@ def test_short_mini_batches_that_a_worker_has_are_answered_together(actor: Worke
 
 def test_a_call_that_comes_late_does_not_reach_the_next_worker(actor: WorkerActor) -> None:
     actor.post(6, run_of(0))
-    actor.kill(6)
-    with pytest.raises(RuntimeError, match="worker 6 has ended"):
-        actor.ask(6, "is_dead")
-    assert actor.ask(7, "is_dead") is False
-    assert actor.ask(7, "files") == {}
+    assert actor.ask("is_dead") is False
+    assert actor.ask("files") == {}
     actor.post(7, run_of(1))
     [answer] = actor.receive().messages
     assert isinstance(answer, Returned)
@@ -100,33 +106,32 @@ def test_a_call_that_comes_late_does_not_reach_the_next_worker(actor: WorkerActo
 
 
 def test_a_worker_that_is_killed_is_delivered_as_its_end(actor: WorkerActor) -> None:
-    actor.kill(7)
+    actor.ask("kill")
     assert actor.receive().ended
-    assert "was killed by SIGKILL" in actor.end().how
-    assert actor.end().how == ""
+    assert "was killed by SIGKILL" in actor.end(0.0)[0]
+    assert actor.ask("kill") is None
 
 
 def test_files_that_cannot_be_written_on_a_node_end_its_worker_with_the_reason(
     actor: WorkerActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unpack(mini_batch: int, payload: FilePayload) -> list[str]:
+    def unpack(mini_batch: int, copies: Copies) -> list[str]:
         raise OSError(28, "No space left on device")
 
-    workspace = SimpleNamespace(unpack=unpack, clear=lambda: ([], ""))
-    monkeypatch.setattr(actor, "_workspace", workspace)
+    monkeypatch.setattr(actor, "_workspace", SimpleNamespace(unpack=unpack))
     [run] = run_of(0)
     assert isinstance(run, Run)
-    run.payload = FilePayload([], [])
+    run.payload = ()
     actor.post(7, [run])
     assert actor.receive().ended
-    assert "could not be written: [Errno 28] No space left on device" in actor.end().how
+    assert "could not be written: [Errno 28] No space left on device" in actor.end(0.0)[0]
 
 
 def test_a_worker_that_is_told_to_ends_by_itself(actor: WorkerActor) -> None:
     actor.post(7, [Shutdown()])
     [stopped] = actor.receive().messages
     assert isinstance(stopped, Stopped)
-    assert actor.end(10.0).how == "the worker process ended itself with exit code 0"
+    assert actor.end(10.0)[0] == "the worker process ended itself with exit code 0"
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:
@@ -183,7 +188,7 @@ def plan(tmp_path: Path) -> WorkerPlan:
 
 def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tmp_path: Path) -> None:
     workspace = NodeWorkspace(plan, bundle_of(plan))
-    there = workspace.on_this_node()
+    there = workspace.plan
     assert isinstance(there.entry, EntryFile)
     base = there.entry.code_root.parent
     assert there.entry.path.is_file()
@@ -201,13 +206,13 @@ def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tm
     assert (base / "stubs" / "heavy.py").is_file()
     assert (base / "output" / "extra").is_dir()
     # The models do not come back.
-    assert workspace.clear() == ([], "")
+    assert workspace.clear() == ()
 
 
 def test_a_folder_of_models_that_the_user_names_is_that_of_the_node(plan: WorkerPlan, tmp_path: Path) -> None:
     plan = replace(plan, environment={"AZUREML_MODEL_DIR": f"{tmp_path}/elsewhere"})
     workspace = NodeWorkspace(plan, bundle_of(plan))
-    there = workspace.on_this_node()
+    there = workspace.plan
     assert there.environment == plan.environment
     assert not (there.folder / "AZUREML_MODEL_DIR").exists()
     workspace.clear()
@@ -225,14 +230,14 @@ def test_a_node_gets_what_links_lead_to_and_folders_that_are_empty(plan: WorkerP
     # Other than in this test the node has none of these folders.
     shutil.rmtree(tmp_path / "output")
     workspace = NodeWorkspace(plan, bundle)
-    there = workspace.on_this_node()
+    there = workspace.plan
     assert sorted(path.name for path in there.code_root.iterdir()) == ["circle", "score.py", "table.csv", "tool"]
     assert list((there.code_root / "circle").iterdir()) == []
     assert os.access(there.code_root / "tool", os.X_OK)
     assert there.output_dir is not None
     assert (there.output_dir / "extra").is_dir()
     # Nothing comes back that was not written there.
-    assert workspace.clear() == ([], "")
+    assert workspace.clear() == ()
 
 
 def test_paths_of_what_is_here_and_does_not_travel_are_side_inputs(plan: WorkerPlan, tmp_path: Path) -> None:
@@ -243,11 +248,11 @@ def test_files_that_come_back_under_a_name_that_is_there_are_told(plan: WorkerPl
     told = []
     for text in ("one", "two", "two"):
         workspace = NodeWorkspace(plan, bundle_of(plan))
-        there = workspace.on_this_node()
+        there = workspace.plan
         assert there.output_dir is not None
         (there.output_dir / "same.txt").write_text(text, encoding="utf-8")
         (there.output_dir / f"of {text}.txt").touch()
-        told.append(unpack(workspace.clear()[0]))
+        told.append(unpack(workspace.clear() or ()))
     # The same content replaces nothing.
     assert told == [[], [f"{tmp_path}/output/same.txt"], []]
     assert (tmp_path / "output" / "same.txt").read_text("utf-8") == "two"
@@ -261,5 +266,5 @@ def test_what_ray_says_is_told_with_the_cause_and_without_the_rest() -> None:
     )
     told = "The actor died unexpectedly before finishing this task. The actor died because its node has died."
     assert cluster.in_short(error, 200) == told.rstrip(".")
-    assert cluster.in_short(error, 20) == told[:20] + "..."
+    assert cluster.in_short(error, 20) == "The actor died..."
     assert cluster.in_short(TimeoutError(), 20) == "TimeoutError"

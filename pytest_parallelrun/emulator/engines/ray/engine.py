@@ -5,23 +5,25 @@ A failure of Ray, for any reason, is the end of a worker: it costs attempts, and
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
-from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
+from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
 from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess
-from pytest_parallelrun.emulator.engines.protocol import Task
-from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.actor import Delivery, Ending
-from pytest_parallelrun.emulator.engines.ray.cluster import POSTS, ActorHandle, NodePlacement, in_short
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
+from pytest_parallelrun.emulator.engines.ray import cluster, files
+from pytest_parallelrun.emulator.engines.ray.actor import Delivery
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
+from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import Outcome
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting.model import InputKind
+from pytest_parallelrun.emulator.splitting.model import InputKind, count_text
 from pytest_parallelrun.emulator.worker.messages import Message
 from pytest_parallelrun.emulator.worker_plan import Host, WorkerPlan
 
@@ -29,25 +31,21 @@ GRACE = 60.0
 """Seconds for an actor to end a worker or to clean up. A silent one counts as lost, and is killed."""
 SPARE_ACTORS = 2
 """Actors of a worker that may be lost before they have begun, at no cost."""
-_MAX_RAY_LINES = 200
-"""Characters of its messages that are shown."""
 
 
 class RemoteWorker(WorkerProcess):
-    """A worker process that an actor holds. lost: why there is no answer from the actor any more."""
+    """A worker process that an actor holds. delivery: reference to what it sends next. ended: whether it is gone."""
 
-    handle: ActorHandle
     delivery: Any = None
-    """Reference to what it sends next."""
-    lost: BaseException | None = None
     ended = False
     _memory = 0
-    _ending: Ending | None = None
+    _how = _errors = ""
 
-    def __init__(self, pool: RayPool, slot: int, plan: WorkerPlan) -> None:
+    def __init__(self, pool: RayPool, slot: int, plan: WorkerPlan, handle: cluster.ActorHandle) -> None:
         super().__init__(pool.made, slot, pool.instance_of(slot), plan.folder)
         self.stdout, self.stderr = plan.log_of(self, "stdout"), plan.log_of(self, "stderr")
         self._pool = pool
+        self.handle = handle
         self._outbox: list[Message] = []
 
     def send(self, message: Message) -> bool:
@@ -57,7 +55,7 @@ class RemoteWorker(WorkerProcess):
     def push(self) -> bool:
         """Posts what was sent since the last time, and has the actor wait for an answer."""
         if self._outbox:
-            self.handle.call("post", self.number, self._outbox, group=POSTS)
+            self.handle.call("post", self.number, self._outbox)
             self._outbox = []
         if self.delivery is None and not self.is_gone:
             self.delivery = self.handle.call("receive")
@@ -66,157 +64,213 @@ class RemoteWorker(WorkerProcess):
     @property
     def is_gone(self) -> bool:
         """Whether it, or its actor, sends nothing any more."""
-        return self.ended or self.lost is not None
+        return self.ended or self.handle.lost is not None
 
     def receive(self) -> tuple[list[Message], bool]:
-        ray = self._pool.cluster.ray
-        if self.delivery is None or not ray.wait([self.delivery], timeout=0)[0]:
+        if self.delivery is None or not self._pool.cluster.ray.wait([self.delivery], timeout=0)[0]:
             return [], self.is_gone
-        try:
-            delivery: Delivery = ray.get(self.delivery)
-        except self._pool.cluster.lost as error:
-            self.lost = error
-            return [], True
-        self.delivery = None
-        self.ended, self._memory = delivery.ended, delivery.memory
-        return list(delivery.messages), self.ended
+        delivery: Delivery = self.handle.get(self.delivery, Delivery([]))
+        self.delivery, self.ended, self._memory = None, delivery.ended, delivery.memory
+        return list(delivery.messages), self.is_gone
 
     def receive_all(self) -> list[Message]:
         return []
 
-    def _ask(self, name: str, otherwise: object) -> Any:
-        if self.lost is None:
-            try:
-                return self.handle.ask("ask", self.number, name)
-            except self._pool.cluster.lost as error:
-                self.lost = error
-        return otherwise
-
     @property
     def is_dead(self) -> bool:
-        return bool(self._ask("is_dead", True))
+        return bool(self.handle.ask("ask", "is_dead", otherwise=True))
 
     def processor_time(self) -> float:
-        return float(self._ask("processor_time", 0.0))
+        return float(self.handle.ask("ask", "processor_time", otherwise=0.0))
 
     def memory_taken(self, limit: int) -> int:
         return self._memory
 
     def files(self) -> dict[str, int]:
-        return cast("dict[str, int]", self._ask("files", {}))
+        return cast("dict[str, int]", self.handle.ask("ask", "files", otherwise={}))
 
     def last_errors(self) -> str:
-        return "" if self._ending is None else self._ending.errors
+        return self._errors
 
     def kill(self, why: str = "") -> None:
         self.killed_for = self.killed_for or why
 
     def reap(self, patience: float = 0.0) -> str:
-        if self._ending is None:
-            self._ending = self._end(patience)
-            self.left += self._ending.left
-        return self.killed_for or self._ending.how
-
-    def _end(self, patience: float) -> Ending:
         handle = self.handle
-        if self.lost is None:
-            try:
-                if not (patience or self.ended):
-                    # It makes `receive` return, and `end` wait for nothing.
-                    handle.ask("kill", self.number, limit=GRACE)
-                return cast("Ending", handle.ask("end", patience, limit=patience + GRACE, group=None))
-            except self._pool.cluster.lost as error:
-                self.lost = error
-        self._pool.lose(handle, self.lost)
-        cause = getattr(self.lost, "cause", None)
-        reason = in_short(self.lost, _MAX_RAY_LINES) if cause is None else describe_exception(cause)
-        return Ending(f"the worker was lost with its actor on node {handle.node.address}: {reason}")
+        if not self._how:
+            if not (patience or self.ended):
+                # It makes `receive` return, and `end` wait for nothing.
+                handle.ask("ask", "kill", limit=GRACE)
+            ending = handle.ask("end", patience, otherwise=("", (), ""), limit=patience + GRACE)
+            self._how, left, self._errors = ending
+            self.left += left
+        if handle.lost is not None:
+            self._pool.lose(handle)
+            cause = getattr(handle.lost, "cause", None)
+            reason = cluster.in_short(handle.lost) if cause is None else describe_exception(cause)
+            self._how = f"the worker was lost with its actor on node {handle.address}: {reason}"
+        return self.killed_for or self._how
 
 
 class RayPool(ProcessPool):
-    """The workers of a job, and their actors by slot, which stay for the next job."""
+    """The workers of a job, and their actors by slot, which stay for the next job.
+
+    An instance stays on its node while that answers. on_this_node: whether all are on that of this process.
+    """
+
+    on_this_node = False
 
     def __init__(self, plan: WorkerPlan, settings: JobSettings) -> None:
         # First, because starting a cluster is not time of the job.
         self.cluster = cluster.join()
+        # A cluster on this machine only starts processes in another way: they inherit the same.
+        host = Host.here() if self.cluster.started else None
         # Results are not appended by workers: they come with each attempt.
-        super().__init__(replace(plan, appended=None), settings)
-        self.placement = NodePlacement(self.cluster, plan)
-        self._handles: dict[int, ActorHandle] = {}
+        super().__init__(replace(plan, appended=None, host=host), settings)
+        self._handles: dict[int, cluster.ActorHandle] = {}
+        self._node_of: dict[int, str] = {}
+        """The node of each instance."""
+        self.used: dict[str, str] = {}
+        """The address of each node that was used."""
+        self._distrusted: set[str] = set()
+        """Nodes on which an actor was lost: a node may be dead for a minute before the cluster says so."""
+        self._blind: set[cluster.ActorHandle] = set()
+        """Actors whose node does not see the folders of the job."""
+        self._sees: dict[tuple[cluster.ActorHandle, str], bool] = {}
+        """Whether an actor sees a folder of inputs."""
+        self._bundle: object = None
+        self.notes: dict[str, None] = {}
 
     def poller(self) -> MessagePoller:
         return RayPoller(self.cluster.ray)
 
-    def handle_in(self, slot: int) -> ActorHandle:
-        if slot not in self._handles:
-            self._handles[slot] = ActorHandle(self.cluster, self.placement.node_of(self.instance_of(slot)))
+    def handle_in(self, slot: int) -> cluster.ActorHandle:
+        """The actor of the slot, on the node of its instance: round robin, the least loaded one if one was lost."""
+        if slot in self._handles:
+            return self._handles[slot]
+        alive = self.cluster.nodes()
+        if not alive:
+            raise NoWorkersLeft("the Ray cluster has no node that is alive")
+        chosen = {self.cluster.home} if self.on_this_node else alive.keys() - self._distrusted
+        able = [node for node in alive if node in chosen] or list(alive)
+        instance = self.instance_of(slot)
+        if self._node_of.get(instance) not in able:
+            load = Counter(self._node_of.values())
+            self._node_of[instance] = min(able, key=lambda node: load[node])
+        node = self._node_of[instance]
+        self.used[node] = alive[node]
+        idle = self.cluster.idle[node]
+        self._handles[slot] = idle.pop() if idle else cluster.ActorHandle(self.cluster, node, alive[node])
         return self._handles[slot]
 
     def start(self, slot: int, kind: InputKind, **options: Any) -> RemoteWorker:
-        worker = RemoteWorker(self, slot, self._plan)
+        plan, moved, beside = self._plan, files.moved(self._plan), files.side_inputs(self._plan)
         for _ in range(1 + SPARE_ACTORS):
-            worker.handle = self.handle_in(slot)
-            try:
-                self._begin(worker.handle)
-                worker.lost = None
+            handle = self.handle_in(slot)
+            unseen = handle.unseen([*moved, *beside])
+            if handle.lost is None:
                 break
-            except self.cluster.lost as error:
-                # Nothing of the script was executed: the actor was gone, or never started.
-                worker.lost = error
-                self.lose(worker.handle, error)
+            # Nothing of the script was executed: the actor was gone, or never started.
+            self.lose(handle)
+        worker = RemoteWorker(self, slot, plan, handle)
         self.made += 1
         self.vacant.discard(slot)
         self.slots[slot] = worker
-        worker.handle.workers.append(worker.number)
         worker.started, worker.head_since = self.elapsed(), real_monotonic()
-        if worker.lost is None:
-            worker.delivery = worker.handle.call("start", worker.number, slot, kind, self.quiet, options)
+        if handle.lost is None:
+            bundle = None if unseen.isdisjoint(moved) else self._bundle_for(handle, unseen.intersection(beside))
+            arguments = worker.number, plan, self._settings, bundle, self.quiet
+            worker.delivery = handle.call("start", *arguments, slot=slot, kind=kind, **options)
         return worker
 
-    def _begin(self, handle: ActorHandle) -> None:
-        if not handle.begun:
-            # A cluster on this machine only starts processes in another way: they inherit the same.
-            host = Host.here() if self.cluster.started else None
-            bundle = self.placement.bundle_for(handle)
-            handle.ask("begin", self._plan, self._settings, host, bundle, group=None)
-            handle.begun = True
+    def _bundle_for(self, handle: cluster.ActorHandle, unseen: set[str]) -> object:
+        """Code and models for an actor whose node does not see them. unseen: side inputs that are not sent."""
+        self._blind.add(handle)
+        if self._bundle is None:
+            # Once into the object store, from which each node gets it once.
+            self._bundle = self.cluster.ray.put(files.bundle_of(self._plan))
+        self._note(f"node {handle.address} does not see the folders of this machine: code and models were sent to it")
+        for path in sorted(unseen):
+            self._note(
+                f"'{path}', which arguments or the environment of the script name, was not sent to node "
+                f"{handle.address}, which does not see it: put it below the code root, or where all nodes see it at "
+                "the same path"
+            )
+        return self._bundle
 
-    def lose(self, handle: ActorHandle, error: BaseException | None) -> None:
-        """The actor is gone, with its process or its node."""
+    def payload_for(self, handle: cluster.ActorHandle, mini_batch: int, paths: list[str]) -> object:
+        """The paths, or copies of the files of a mini-batch for a node. InputError if they are too large to be sent."""
+        if handle not in self._blind:
+            return paths
+        places = {(handle, os.path.dirname(path)): path for path in paths}
+        for place in places.keys() - self._sees.keys():
+            # One file of a folder decides.
+            self._sees[place] = not handle.unseen([places[place]])
+        if all(self._sees[place] for place in places):
+            return paths
+        self._note(f"node {handle.address} does not see the input, or a part of it: files were sent to it")
+        copies = files.pack(map(os.path.abspath, paths), files.PARCEL_LIMIT)
+        if copies is None:
+            raise InputError(
+                f"mini-batch {mini_batch}: its files have more than {files.PARCEL_LIMIT:,} bytes, and a node of the "
+                f"cluster does not see '{paths[0]}'. Put the input on storage that all nodes see at the same path, or "
+                "make mini_batch_size smaller."
+            )
+        return copies
+
+    def lose(self, handle: cluster.ActorHandle) -> None:
+        """The actor is gone, with its process or its node, and with the files that only that has."""
+        handle.kill()
         self._handles = {slot: other for slot, other in self._handles.items() if other is not handle}
-        self.cluster.kill(handle.actor)
-        self.placement.lost_with(handle)
-        if not isinstance(error, self.cluster.died):
-            self.cluster.quarantine(handle.node.id)
+        if not isinstance(handle.lost, self.cluster.ray.exceptions.ActorDiedError):
+            self._distrusted.add(handle.node)
+        if handle in self._blind:
+            loss = "the output of its workers, and all files that they wrote there, are lost"
+            self._note(f"an actor on node {handle.address} was lost: {loss}")
+
+    def _fetch_files(self, handle: cluster.ActorHandle) -> None:
+        """What workers wrote on a node that does not see the folders of the job."""
+        copies = handle.ask("leave", otherwise=[], limit=GRACE)
+        if copies is None:
+            self._note(
+                f"node {handle.address}: more than {files.PARCEL_LIMIT:,} bytes in files that workers wrote there are "
+                "lost: write to storage that all nodes see"
+            )
+        # On shared storage the last writer wins too.
+        elif replaced := files.unpack(copies):
+            self._note(
+                f"{count_text(len(replaced), 'file')} replaced by a file of the same name from node {handle.address}, "
+                f"the first is '{replaced[0]}'"
+            )
 
     def tell_and_clear(self) -> None:
         """Collects what the workers leave, too."""
         try:
             for slot, handle in list(self._handles.items()):
-                try:
-                    self.placement.take_leave(handle, GRACE)
-                    del self._handles[slot]
-                except self.cluster.lost as error:
-                    self.lose(handle, error)
+                if handle in self._blind:
+                    self._fetch_files(handle)
+                if handle.lost is None:
+                    self.cluster.idle[handle.node].append(self._handles.pop(slot))
             super().tell_and_clear()
         finally:
-            for handle in self._handles.values():
-                self.cluster.kill(handle.actor)
-            self._handles.clear()
+            for handle in list(self._handles.values()):
+                self.lose(handle)
             cluster.leave()
+
+    def _note(self, text: str) -> None:
+        self.notes[text] = None
 
 
 class RayPoller(MessagePoller):
     def __init__(self, ray: Any) -> None:
         self._ray = ray
-        self._workers: list[RemoteWorker] = []
+        self._workers: dict[Any, None] = {}
 
     def add(self, worker: WorkerProcess) -> None:
-        self._workers.append(cast("RemoteWorker", worker))
+        self._workers[worker] = None
 
     def remove(self, worker: WorkerProcess) -> None:
-        with suppress(ValueError):
-            self._workers.remove(cast("RemoteWorker", worker))
+        self._workers.pop(worker, None)
 
     def wait(self, until: float | None) -> Iterator[tuple[WorkerProcess, list[Message] | None]]:
         for worker in self._workers:
@@ -224,11 +278,7 @@ class RayPoller(MessagePoller):
         if not any(worker.is_gone for worker in self._workers):
             waiting = {worker.delivery: worker for worker in self._workers}
             timeout = None if until is None else max(0.0, until - real_monotonic())
-            if not waiting:
-                real_sleep(timeout or 0.0)
-                return
-            done, _ = self._ray.wait(list(waiting), num_returns=1, timeout=timeout)
-            for reference in done:
+            for reference in self._ray.wait(list(waiting), timeout=timeout)[0]:
                 yield waiting[reference], waiting[reference].receive()[0]
         for worker in [worker for worker in self._workers if worker.is_gone]:
             yield worker, None
@@ -248,31 +298,26 @@ class RayEngine(ProcessEngine):
         super().start()
 
     def notes(self) -> Sequence[str]:
-        return [*super().notes(), *self._pool.placement.notes()]
+        used = self._pool.used
+        where = f"{count_text(len(used), 'node')} of a Ray cluster: {', '.join(dict.fromkeys(used.values()))}"
+        return [*super().notes(), f"workers ran on {where}", *self._pool.notes]
 
     def acquire(self) -> None:
-        self._pool.placement.on_this_node = True
+        self._pool.on_this_node = True
 
-    def _send_next(self, worker: WorkerProcess, task: Task) -> None:
-        prepared = self._prepare(worker, task)
-        if prepared is None:
-            return
-        dispatched, payload = prepared
+    def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object) -> None:
+        handle = cast("RemoteWorker", worker).handle
         if self._splitter.kind == "files":
-            remote = cast("RemoteWorker", worker)
-            try:
-                paths = cast("list[str]", payload)
-                payload = self._pool.placement.payload_for(remote.handle, task.mini_batch.id, paths)
-            except self._pool.cluster.lost as error:
-                remote.lost = error
-                self._waiting.appendleft(task)
+            payload = self._pool.payload_for(handle, dispatched.task.mini_batch.id, cast("list[str]", payload))
+            if handle.lost is not None:
+                self._waiting.appendleft(dispatched.task)
                 self._died(worker)
                 return
-        self._send(worker, dispatched, payload)
+        super()._send(worker, dispatched, payload)
 
     def _lost(self, worker: WorkerProcess, outcome: Outcome) -> None:
-        running = worker.up and not worker.stopping
-        if running and cast("RemoteWorker", worker).lost is not None and len(worker.assigned) != 1:
+        lost = cast("RemoteWorker", worker).handle.lost is not None
+        if lost and worker.up and not worker.stopping and len(worker.assigned) != 1:
             if worker.assigned:
                 # Any of them may be the cause, or have been finished: from now on, workers get one at a time.
                 self._ahead = 0
