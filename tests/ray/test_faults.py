@@ -10,7 +10,6 @@ import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import cluster, engine
-from pytest_parallelrun.emulator.engines.ray.actor import Delivery
 from pytest_parallelrun.emulator.worker.messages import Returned
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
 from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES, SPOILING
@@ -177,7 +176,7 @@ def test_an_actor_that_is_out_of_reach_costs_an_attempt(tmp_path: Path, monkeypa
 
     def get(*arguments: object, **named: object) -> object:
         answer = arrives(*arguments, **named)
-        if isinstance(answer, Delivery) and any(isinstance(message, Returned) for message in answer.messages):
+        if isinstance(answer, tuple) and any(isinstance(message, Returned) for message in answer[0]):
             raise ray.exceptions.ActorUnavailableError("out of reach", None)
         return answer
 

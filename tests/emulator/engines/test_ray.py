@@ -64,17 +64,10 @@ def actor(tmp_path: Path) -> Iterator[WorkerActor]:
     plan = WorkerPlan(entry=EntryFile(script, tmp_path), folder=tmp_path / "work")
     actor = WorkerActor()
     settings = JobSettings(memory_limit=10**12)
-    how: dict[str, Any] = {
-        "slot": 0,
-        "kind": "files",
-        "init": True,
-        "init_failure": None,
-        "watch": False,
-        "observer": None,
-    }
-    received = list(actor.start(7, plan, settings, None, False, **how).messages)
+    options: dict[str, Any] = {"init": True, "init_failure": None, "watch": False, "observer": None}
+    received = list(actor.start(7, plan, settings, None, False, slot=0, kind="files", **options)[0])
     while not isinstance(received[-1], Up):
-        received += actor.receive().messages
+        received += actor.receive()[0]
     yield actor
     if actor.ask("number") is not None:
         actor.end(0.0)
@@ -89,8 +82,8 @@ def run_of(*numbers: int) -> list[Message]:
 
 def test_short_mini_batches_that_a_worker_has_are_answered_together(actor: WorkerActor) -> None:
     actor.post(7, run_of(0, 1, 2))
-    together = list(actor.receive().messages)
-    answers = together if len(together) == 3 else [*together, *actor.receive().messages]
+    together = list(actor.receive()[0])
+    answers = together if len(together) == 3 else [*together, *actor.receive()[0]]
     assert len(together) > 1
     assert [vars(answer)["value"] for answer in answers] == [["item 0"], ["item 1"], ["item 2"]]
 
@@ -100,14 +93,14 @@ def test_a_call_that_comes_late_does_not_reach_the_next_worker(actor: WorkerActo
     assert actor.ask("is_dead") is False
     assert actor.ask("files") == {}
     actor.post(7, run_of(1))
-    [answer] = actor.receive().messages
+    [answer] = actor.receive()[0]
     assert isinstance(answer, Returned)
     assert answer.value == ["item 1"]
 
 
 def test_a_worker_that_is_killed_is_delivered_as_its_end(actor: WorkerActor) -> None:
     actor.ask("kill")
-    assert actor.receive().ended
+    assert actor.receive()[1]
     assert "was killed by SIGKILL" in actor.end(0.0)[0]
     assert actor.ask("kill") is None
 
@@ -123,13 +116,13 @@ def test_files_that_cannot_be_written_on_a_node_end_its_worker_with_the_reason(
     assert isinstance(run, Run)
     run.payload = ()
     actor.post(7, [run])
-    assert actor.receive().ended
+    assert actor.receive()[1]
     assert "could not be written: [Errno 28] No space left on device" in actor.end(0.0)[0]
 
 
 def test_a_worker_that_is_told_to_ends_by_itself(actor: WorkerActor) -> None:
     actor.post(7, [Shutdown()])
-    [stopped] = actor.receive().messages
+    [stopped] = actor.receive()[0]
     assert isinstance(stopped, Stopped)
     assert actor.end(10.0)[0] == "the worker process ended itself with exit code 0"
 

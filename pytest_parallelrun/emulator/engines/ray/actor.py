@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.process.engine import MEMORY_INTERVAL
@@ -29,14 +30,6 @@ GATHERING = 0.02
 """Seconds that a message may wait for further ones."""
 _OF_RAY = ("RAY_", "OMP_NUM_THREADS", "PYTHONBREAKPOINT", "SPT_NOENV", "LD_PRELOAD")
 """What Ray adds to the environment of an actor: how the names start."""
-
-
-class Delivery(NamedTuple):
-    """What has happened to a worker process. ended: whether it is gone. memory: bytes, if it takes too much."""
-
-    messages: Sequence[Message]
-    ended: bool = False
-    memory: int = 0
 
 
 class WorkerActor:
@@ -57,15 +50,15 @@ class WorkerActor:
 
     def start(
         self, number: int, plan: WorkerPlan, settings: JobSettings, bundle: Copies | None, quiet: bool, **how: Any
-    ) -> Delivery:
-        """Starts a worker process; what it first sends. NoWorkersLeft if the system refuses.
+    ) -> tuple[list[Message], bool, int]:
+        """Starts a worker process, and `receive`. NoWorkersLeft if the system refuses.
 
         bundle: code and models, None if the node sees the folders of the job. how: for `ProcessPool.start`.
         """
         if bundle is not None:
             self._workspace = self._workspace or NodeWorkspace(plan, bundle)
             plan = self._workspace.plan
-        self._memory_limit = settings.memory_limit
+        self._memory_limit = settings.memory_limit or sys.maxsize
         pool = ProcessPool(replace(plan, host=plan.host or host_of_node()), settings)
         pool.made, pool.quiet = number, quiet
         worker = pool.start(**how)
@@ -77,16 +70,18 @@ class WorkerActor:
         self._worker = worker
         return self.receive()
 
-    def receive(self) -> Delivery:
-        """Waits until the worker sends something, ends, or takes too much memory."""
+    def receive(self) -> tuple[list[Message], bool, int]:
+        """Waits until the worker sends something, ends, or takes too much memory.
+
+        What it sent, whether it is gone, and how many bytes of memory it took at the last look.
+        """
         worker, limit = self._worker, self._memory_limit
         assert worker is not None
         messages: list[Message] = []
-        ended = False
-        memory = 0
+        ended, memory = False, 0
         now, until = real_monotonic(), inf
         # Several short mini-batches are answered together.
-        while not (ended or memory or (messages and (len(self._running) < 2 or now >= until))):
+        while not (ended or memory > limit or (messages and (len(self._running) < 2 or now >= until))):
             for _, received in self._poller.wait(min(until, now + MEMORY_INTERVAL)):
                 ended = ended or received is None
                 for message in worker.receive_all() if received is None else received:
@@ -96,11 +91,10 @@ class WorkerActor:
             now = real_monotonic()
             if messages:
                 until = min(until, now + GATHERING)
-            if limit is not None and now >= self._look_at_memory:
+            if limit < sys.maxsize and now >= self._look_at_memory:
                 self._look_at_memory = now + MEMORY_INTERVAL
-                taken = worker.memory_taken(limit)
-                memory = taken if taken > limit else 0
-        return Delivery(messages, ended, memory)
+                memory = worker.memory_taken(limit)
+        return messages, ended, memory
 
     def _answered(self) -> None:
         mini_batch = self._running.popleft()

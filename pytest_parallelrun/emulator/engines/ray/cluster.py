@@ -86,11 +86,7 @@ class Cluster:
         # Not TMPDIR, which may be too long for the paths of Ray's sockets.
         base = os.environ.get("RAY_TMPDIR", "/tmp")
         if self.started:
-            options |= {
-                "include_dashboard": False,
-                "object_store_memory": OBJECT_STORE_BYTES,
-                "_system_config": OF_OURS,
-            }
+            options.update(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, _system_config=OF_OURS)
             problem = "engine='ray': no Ray cluster could be started on this machine"
             advice = (
                 f"It needs free ports, room in '{base}' (RAY_TMPDIR), and {OBJECT_STORE_BYTES >> 20} MB of shared "
@@ -101,10 +97,7 @@ class Cluster:
             # Nodes get this package from here, whether or not it is installed there.
             options["runtime_env"] = {"py_modules": [str(Path(__file__).parents[3])]}
             problem = f"RAY_ADDRESS={address}: this cluster cannot be joined"
-            advice = (
-                "Its nodes need the versions of Python and Ray that are here. Without RAY_ADDRESS a cluster is started "
-                "on this machine."
-            )
+            advice = "Its nodes need the same Python and Ray. Without RAY_ADDRESS a cluster is started on this machine."
         try:
             if self.started:
                 folder = options["_temp_dir"] = tempfile.mkdtemp(prefix="ray-", dir=base)

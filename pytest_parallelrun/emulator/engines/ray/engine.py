@@ -18,7 +18,6 @@ from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.ray import cluster, files
-from pytest_parallelrun.emulator.engines.ray.actor import Delivery
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import Outcome
@@ -69,9 +68,9 @@ class RemoteWorker(WorkerProcess):
     def receive(self) -> tuple[list[Message], bool]:
         if self.delivery is None or not self._pool.cluster.ray.wait([self.delivery], timeout=0)[0]:
             return [], self.is_gone
-        delivery: Delivery = self.handle.get(self.delivery, Delivery([]))
-        self.delivery, self.ended, self._memory = None, delivery.ended, delivery.memory
-        return list(delivery.messages), self.is_gone
+        messages, self.ended, self._memory = self.handle.get(self.delivery, ([], False, 0))
+        self.delivery = None
+        return messages, self.is_gone
 
     def receive_all(self) -> list[Message]:
         return []
@@ -101,8 +100,8 @@ class RemoteWorker(WorkerProcess):
             if not (patience or self.ended):
                 # It makes `receive` return, and `end` wait for nothing.
                 handle.ask("ask", "kill", limit=GRACE)
-            ending = handle.ask("end", patience, otherwise=("", (), ""), limit=patience + GRACE)
-            self._how, left, self._errors = ending
+            limit = patience + GRACE
+            self._how, left, self._errors = handle.ask("end", patience, otherwise=("", (), ""), limit=limit)
             self.left += left
         if handle.lost is not None:
             self._pool.lose(handle)
