@@ -9,8 +9,8 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import files
-from pytest_parallelrun.emulator.engines.ray.cluster import ActorHandle, Cluster
-from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
+from pytest_parallelrun.emulator.engines.ray.cluster import ActorHandle
+from pytest_parallelrun.emulator.errors import InputError
 from tests.emulator.engines.process.scripts import none_left, write_script
 
 
@@ -44,7 +44,6 @@ def run(paths):
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No node sees a file of this machine, not even its own."""
     monkeypatch.setattr(ActorHandle, "unseen", lambda handle, paths: set(paths))
-    monkeypatch.setattr(Cluster, "home", "none of them")
 
 
 def blind_job(folder: Path, output: Path | None = None, logs: Path | None = None) -> ParallelJob:
@@ -84,7 +83,7 @@ def test_code_that_is_too_large_to_be_sent_is_refused_with_what_to_do(
     blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "BUNDLE_LIMIT", 100)
-    with pytest.raises(EntryScriptError, match=r"code root '.*' has more than 100 bytes.*--parallelrun-code"):
+    with pytest.raises(InputError, match=r"code root '.*' \(--parallelrun-code\), .* have more than 100 bytes"):
         blind_job(tmp_path).run()
 
 
@@ -92,7 +91,7 @@ def test_a_mini_batch_that_is_too_large_to_be_sent_is_refused_with_what_to_do(
     blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "PARCEL_LIMIT", 0)
-    with pytest.raises(InputError, match=r"mini-batch \d+: its files have more than 0 bytes, and a node of the"):
+    with pytest.raises(InputError, match=r"mini-batch \d+: its files have more than 0 bytes, and not all nodes"):
         blind_job(tmp_path).run()
     assert none_left(str(tmp_path))
 
@@ -122,7 +121,6 @@ def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
         return set() if handle.lost else set(paths)
 
     monkeypatch.setattr(ActorHandle, "unseen", unseen)
-    monkeypatch.setattr(Cluster, "home", "none of them")
     script = write_script(tmp_path, "def run(paths):\n    return paths")
     settings = JobSettings(mini_batch_size=1, max_concurrency_per_instance=1)
     result = ParallelJob(script, write_numbered(tmp_path, 12), settings, engine="ray").run()
@@ -145,8 +143,19 @@ def shutdown():
     job = ParallelJob(write_script(tmp_path, script), write_numbered(tmp_path, 1), JobSettings(), engine="ray")
     result = job.run()
     assert (result.status, result.succeeded_items) == ("Completed", 1)
-    loss = "the output of its workers, and all files that they wrote there, are lost"
-    assert any(loss in note for note in result.notes)
+    lost = [note for note in result.notes if note.startswith("what workers of an actor on node")]
+    assert len(lost) == 1
+    assert "wrote and printed is lost: The actor died" in lost[0]
+
+
+def test_files_that_are_too_large_to_be_sent_back_are_lost_with_the_reason(
+    blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = f"def run(paths):\n    open('large', 'wb').truncate({files.PARCEL_LIMIT + 1})\n    return paths"
+    job = ParallelJob(write_script(tmp_path, script), write_numbered(tmp_path, 1), JobSettings(), engine="ray")
+    result = job.run()
+    assert (result.status, result.succeeded_items) == ("Completed", 1)
+    assert any("is lost: " in note and "have more than 100,000,000 bytes" in note for note in result.notes)
 
 
 SIDE = """

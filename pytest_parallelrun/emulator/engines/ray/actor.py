@@ -139,8 +139,8 @@ class WorkerActor:
             self._running.clear()
         return how, worker.left, worker.last_errors()
 
-    def leave(self) -> Copies | None:
-        """Cleans up after a job. What workers wrote where the job does not see it, None if that is too large."""
+    def leave(self) -> Copies:
+        """Cleans up after a job. What workers wrote where the job does not see it. InputError: that is too large."""
         workspace, self._workspace = self._workspace, None
         return () if workspace is None else workspace.clear()
 

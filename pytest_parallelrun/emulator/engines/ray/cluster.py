@@ -25,11 +25,11 @@ from typing import Any, cast
 
 from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
 from pytest_parallelrun.emulator.engines.ray.files import signature
+from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
 from pytest_parallelrun.emulator.errors import SettingsError
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
-"""Of a cluster that is started here: groups of mini-batches and results pass through it; what is larger goes to disk.
-"""
+"""Of a cluster that is started here: mini-batches and results pass through it; what is larger goes to disk."""
 OF_OURS = {"worker_niceness": 0, "prestart_worker_first_driver": False}
 """For a cluster started here. Ray would give workers only spare memory, and start a process for each CPU."""
 ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
@@ -212,7 +212,6 @@ def keep_open() -> None:
     """Keeps the connection between jobs until `close`: a gate has a hundred of them."""
     global _users
     _users += 1
-    atexit.register(close)
 
 
 def close() -> None:
@@ -262,6 +261,8 @@ def check_listening(address: str) -> None:
 
 
 def in_short(error: BaseException, most: int = 300) -> str:
-    """Ray's errors are long: what they say without the details, which are indented, in so many characters."""
-    lines = [line for line in str(error).splitlines() if not line[:1].isspace()]
+    """Ray's errors are long: what they say without the details, which are indented, or the error of ours behind one."""
+    cause = getattr(error, "cause", None)
+    text = str(error) if cause is None else describe_exception(cause)
+    lines = [line for line in text.splitlines() if not line[:1].isspace()]
     return shorten(" ".join(lines).rstrip("."), most, placeholder="...") or type(error).__name__

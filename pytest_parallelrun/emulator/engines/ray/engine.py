@@ -18,8 +18,6 @@ from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.ray import cluster, files
-from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
-from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import Outcome
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import InputKind, count_text
@@ -105,9 +103,7 @@ class RemoteWorker(WorkerProcess):
             self.left += left
         if handle.lost is not None:
             self._pool.lose(handle)
-            cause = getattr(handle.lost, "cause", None)
-            reason = cluster.in_short(handle.lost) if cause is None else describe_exception(cause)
-            self._how = f"the worker was lost with its actor on node {handle.address}: {reason}"
+            self._how = f"the worker was lost with its actor on node {handle.address}: {cluster.in_short(handle.lost)}"
         return self.killed_for or self._how
 
 
@@ -138,7 +134,7 @@ class RayPool(ProcessPool):
         self._sees: dict[tuple[cluster.ActorHandle, str], bool] = {}
         """Whether an actor sees a folder of inputs."""
         self._bundle: object = None
-        self.notes: dict[str, None] = {}
+        self.notes: list[str] = []
 
     def poller(self) -> MessagePoller:
         return RayPoller(self.cluster.ray)
@@ -171,13 +167,13 @@ class RayPool(ProcessPool):
                 break
             # Nothing of the script was executed: the actor was gone, or never started.
             self.lose(handle)
+        bundle = None if unseen.isdisjoint(moved) else self._bundle_for(handle, unseen.intersection(beside))
         worker = RemoteWorker(self, slot, plan, handle)
         self.made += 1
         self.vacant.discard(slot)
         self.slots[slot] = worker
         worker.started, worker.head_since = self.elapsed(), real_monotonic()
         if handle.lost is None:
-            bundle = None if unseen.isdisjoint(moved) else self._bundle_for(handle, unseen.intersection(beside))
             arguments = worker.number, plan, self._settings, bundle, self.quiet
             worker.delivery = handle.call("start", *arguments, slot=slot, kind=kind, **options)
         return worker
@@ -188,13 +184,13 @@ class RayPool(ProcessPool):
         if self._bundle is None:
             # Once into the object store, from which each node gets it once.
             self._bundle = self.cluster.ray.put(files.bundle_of(self._plan))
-        self._note(f"node {handle.address} does not see the folders of this machine: code and models were sent to it")
-        for path in sorted(unseen):
-            self._note(
-                f"'{path}', which arguments or the environment of the script name, was not sent to node "
-                f"{handle.address}, which does not see it: put it below the code root, or where all nodes see it at "
-                "the same path"
-            )
+        address = handle.address
+        self.notes.append(f"node {address} does not see the folders of this machine: code and models were sent to it")
+        self.notes += [
+            f"'{path}', which arguments or the environment of the script name, was not sent to node {address}, which "
+            "does not see it: put it below the code root, or where all nodes see it at the same path"
+            for path in sorted(unseen)
+        ]
         return self._bundle
 
     def payload_for(self, handle: cluster.ActorHandle, mini_batch: int, paths: list[str]) -> object:
@@ -207,57 +203,41 @@ class RayPool(ProcessPool):
             self._sees[place] = not handle.unseen([places[place]])
         if all(self._sees[place] for place in places):
             return paths
-        self._note(f"node {handle.address} does not see the input, or a part of it: files were sent to it")
-        copies = files.pack(map(os.path.abspath, paths), files.PARCEL_LIMIT)
-        if copies is None:
-            raise InputError(
-                f"mini-batch {mini_batch}: its files have more than {files.PARCEL_LIMIT:,} bytes, and a node of the "
-                f"cluster does not see '{paths[0]}'. Put the input on storage that all nodes see at the same path, or "
-                "make mini_batch_size smaller."
-            )
-        return copies
+        self.notes.append(f"node {handle.address} does not see the input, or a part of it: files were sent to it")
+        return files.pack(map(os.path.abspath, paths), files.PARCEL_LIMIT, f"mini-batch {mini_batch}: its files have")
 
     def lose(self, handle: cluster.ActorHandle) -> None:
         """The actor is gone, with its process or its node, and with the files that only that has."""
         handle.kill()
         self._handles = {slot: other for slot, other in self._handles.items() if other is not handle}
+        assert handle.lost is not None
         if not isinstance(handle.lost, self.cluster.ray.exceptions.ActorDiedError):
             self._distrusted.add(handle.node)
         if handle in self._blind:
-            loss = "the output of its workers, and all files that they wrote there, are lost"
-            self._note(f"an actor on node {handle.address} was lost: {loss}")
-
-    def _fetch_files(self, handle: cluster.ActorHandle) -> None:
-        """What workers wrote on a node that does not see the folders of the job."""
-        copies = handle.ask("leave", otherwise=[], limit=GRACE)
-        if copies is None:
-            self._note(
-                f"node {handle.address}: more than {files.PARCEL_LIMIT:,} bytes in files that workers wrote there are "
-                "lost: write to storage that all nodes see"
-            )
-        # On shared storage the last writer wins too.
-        elif replaced := files.unpack(copies):
-            self._note(
-                f"{count_text(len(replaced), 'file')} replaced by a file of the same name from node {handle.address}, "
-                f"the first is '{replaced[0]}'"
-            )
+            reason = cluster.in_short(handle.lost)
+            self.notes.append(f"what workers of an actor on node {handle.address} wrote and printed is lost: {reason}")
 
     def tell_and_clear(self) -> None:
         """Collects what the workers leave, too."""
         try:
             for slot, handle in list(self._handles.items()):
                 if handle in self._blind:
-                    self._fetch_files(handle)
+                    # On shared storage the last writer wins too.
+                    replaced = files.unpack(handle.ask("leave", otherwise=(), limit=GRACE))
+                    if replaced:
+                        self.notes.append(
+                            f"{count_text(len(replaced), 'file')} replaced by a file of the same name from node "
+                            f"{handle.address}, the first is '{replaced[0]}'"
+                        )
                 if handle.lost is None:
                     self.cluster.idle[handle.node].append(self._handles.pop(slot))
+                else:
+                    self.lose(handle)
             super().tell_and_clear()
         finally:
-            for handle in list(self._handles.values()):
-                self.lose(handle)
+            for handle in self._handles.values():
+                handle.kill()
             cluster.leave()
-
-    def _note(self, text: str) -> None:
-        self.notes[text] = None
 
 
 class RayPoller(MessagePoller):
@@ -299,7 +279,7 @@ class RayEngine(ProcessEngine):
     def notes(self) -> Sequence[str]:
         used = self._pool.used
         where = f"{count_text(len(used), 'node')} of a Ray cluster: {', '.join(dict.fromkeys(used.values()))}"
-        return [*super().notes(), f"workers ran on {where}", *self._pool.notes]
+        return [*super().notes(), f"workers ran on {where}", *dict.fromkeys(self._pool.notes)]
 
     def acquire(self) -> None:
         self._pool.on_this_node = True

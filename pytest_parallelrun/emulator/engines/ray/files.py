@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.entry import EntryFile
-from pytest_parallelrun.emulator.errors import EntryScriptError
+from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.models import MODEL_DIR, model_dir_of, stage_models
 from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
@@ -50,17 +50,20 @@ def signature(path: str) -> tuple[int, ...] | None:
     return (status.st_ino,) if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns)
 
 
-def pack(paths: Iterable[str], limit: int, base: str = "") -> Copies | None:
-    """Copies of files and folders, named without the base; None if they exceed the limit."""
-    copies = []
+def pack(paths: Iterable[str], limit: int, what: str, base: str = "") -> Copies:
+    """Copies of files and folders, named without the base. InputError if they exceed the limit; what: how it starts."""
+    copies, room = [], limit
     for path in paths:
         mode, content = 0, b""
         with suppress(OSError):
             status = os.stat(path)
             if stat.S_ISREG(status.st_mode):
-                limit -= status.st_size
-                if limit < 0:
-                    return None
+                room -= status.st_size
+                if room < 0:
+                    raise InputError(
+                        f"{what} more than {limit:,} bytes, and not all nodes of the cluster see them. Make them fewer "
+                        "or smaller, or put them on storage that all nodes see at the same path."
+                    )
                 content = Path(path).read_bytes()
             mode = status.st_mode
         copies.append(FileCopy(path.removeprefix(base), mode, content))
@@ -84,18 +87,12 @@ def unpack(copies: Copies, base: str = "") -> list[str]:
 
 
 def bundle_of(plan: WorkerPlan) -> Copies:
-    """Code root and models, and the folders of outputs. EntryScriptError: they are too large."""
+    """Code root and models, and the folders of outputs. InputError: they are too large."""
     named = (split_option(text)[1] for text in plan.arguments)
     folders = [path for path in named if os.path.isdir(path) and _is_moved(path, plan)]
     sent = (path for root in _sent(plan) for path in _below(root))
-    bundle = pack(dict.fromkeys([*written_to(plan), *folders, *sent]), BUNDLE_LIMIT)
-    if bundle is None:
-        raise EntryScriptError(
-            f"code root '{plan.code_root}' has more than {BUNDLE_LIMIT:,} bytes, together with models and PYTHONPATH, "
-            "and a node of the cluster does not see it. Give a smaller one with --parallelrun-code, or put what is "
-            "large where all nodes see it, at the same path."
-        )
-    return bundle
+    what = f"the files of the code root '{plan.code_root}' (--parallelrun-code), PYTHONPATH and models have"
+    return pack(dict.fromkeys([*written_to(plan), *folders, *sent]), BUNDLE_LIMIT, what)
 
 
 def side_inputs(plan: WorkerPlan) -> list[str]:
@@ -187,10 +184,11 @@ class NodeWorkspace:
     def _written(self) -> dict[str, None]:
         return dict.fromkeys(path for root in written_to(self.plan) for path in _below(root))
 
-    def clear(self) -> Copies | None:
-        """Removes everything; returns the files that workers wrote here, None if they are too large."""
+    def clear(self) -> Copies:
+        """Removes everything; returns the files that workers wrote here. InputError: they are too large."""
         shutil.rmtree(self.plan.folder / STORES, ignore_errors=True)
         written = [path for path in self._written() if self._before.get(path) != signature(path)]
-        copies = pack(written, PARCEL_LIMIT, self._root)
-        remove_job_folder(self._base)
-        return copies
+        try:
+            return pack(written, PARCEL_LIMIT, "the files that workers wrote have", self._root)
+        finally:
+            remove_job_folder(self._base)
