@@ -127,7 +127,7 @@ def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
     assert len(asked) > which
     assert (result.status, result.succeeded_items, len(result.attempts)) == ("Completed", 12, 12)
     assert result.worker_failures == ()
-    # The next actor on that node is asked again.
+    # The successor was asked too, and got copies.
     assert not any(str(row).startswith(str(tmp_path / "data")) for row in result.rows)
 
 
