@@ -16,15 +16,25 @@ from pathlib import Path
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit
 
 _OS = {(owner, name): value for owner in (os, os.path) for name, value in vars(owner).items() if callable(value)}
-_LOOKED_AT = (
-    *((os, name) for name in ("chdir", "close", "fspath", "getcwd", "getpid", "listdir", "lstat", "makedirs", "mkdir")),
+_of_os = attrgetter(
     *(
-        (os, name)
-        for name in ("open", "read", "remove", "rename", "rmdir", "scandir", "stat", "unlink", "walk", "write")
+        "chdir",
+        "close",
+        "fspath",
+        "getcwd",
+        "getpid",
+        "listdir",
+        "lstat",
+        "makedirs",
+        "mkdir",
+        "open",
+        "read",
+        "remove",
     ),
-    *((os.path, name) for name in ("abspath", "dirname", "exists", "isdir", "isfile", "join", "realpath", "relpath")),
+    *("rename", "rmdir", "scandir", "stat", "unlink", "walk", "write"),
 )
-_FUNCTIONS = [(owner, attrgetter(*(name for place, name in _LOOKED_AT if place is owner))) for owner in (os, os.path)]
+_PATHS = os.path
+_of_paths = attrgetter("abspath", "dirname", "exists", "isdir", "isfile", "join", "realpath", "relpath")
 _OWNERS = (os.path.join(os.path.dirname(os.__file__), ""), os.path.join(str(Path(__file__).parents[2]), ""))
 _NEEDED = frozenset({"builtins", "os", "sys", "threading", "time", "warnings", __name__.partition(".")[0]})
 
@@ -38,8 +48,8 @@ class Damage:
         files = {number: _file_of(number) for number in _descriptors() if number > 2}
         self._open = {number: file for number, file in files.items() if file is not None}
         self._closed = False
-        self._functions: list[tuple[object, ...]] = []
-        """What `_LOOKED_AT` were when they were callable: the rest is looked at only where they are others now."""
+        self._functions: tuple[tuple[object, ...], ...] = ()
+        """The commonest ones when they were callable: the rest is looked at only where they are others now."""
         self._me = os.getpid()
         self._close, self._close_range = os.close, os.closerange
         os.close, os.closerange = self._close_one, self._close_several  # type: ignore[assignment]
@@ -69,13 +79,13 @@ class Damage:
             for name, module in self._modules.items():
                 self._table.setdefault(name, module)
             broken.append("removed modules from sys.modules that Python needs")
-        functions: list[tuple[object, ...]]
+        functions: tuple[tuple[object, ...], ...]
         try:
-            functions = [get(owner) for owner, get in _FUNCTIONS]
+            functions = _of_os(os), _of_paths(_PATHS)
         except AttributeError:
-            functions = []
+            functions = ()
         if not functions or functions != self._functions:
-            self._functions = functions if all(map(callable, chain(*functions))) else []
+            self._functions = functions if all(map(callable, chain(*functions))) else ()
         if not self._functions:
             replaced = [place for place in _OS if not callable(getattr(*place, None))]
             for owner, name in replaced:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard, cast
 
@@ -60,11 +60,12 @@ def open_input(source: Source, settings: JobSettings, *, base: Path | None = Non
             return PartitionedTable(FrameSplitter(frame, CHUNK_BYTES), settings.partition_keys)
         return FrameSplitter(frame, settings.bytes_per_mini_batch)
     listed = isinstance(source, (list, tuple))
-    paths = [_text(path) for path in source] if isinstance(source, (list, tuple)) else [_text(source)]
+    listed_paths = source if isinstance(source, (list, tuple)) else [source]
+    paths = [path if type(path) is str else _text(path) for path in listed_paths]
     if not paths:
         raise EmptyInputError("input: the list of paths is empty.")
     folder = os.path.abspath(base or os.curdir)
-    known = files_among(paths) if listed else frozenset()
+    known = files_among(paths) if listed else set()
     locations = {
         path: locate(path, folder, must_exist=not listed) for path in dict.fromkeys(paths) if path not in known
     }
@@ -92,15 +93,14 @@ def _inputs_of_v1(paths: Sequence[str], locations: dict[str, InputLocation]) -> 
 class _Opening:
     """Opens one input of located paths; those that are not in `locations` are in `known`, and files."""
 
-    def __init__(self, locations: dict[str, InputLocation], known: frozenset[str], settings: JobSettings) -> None:
+    def __init__(self, locations: dict[str, InputLocation], known: Set[str], settings: JobSettings) -> None:
         self._locations = locations
         self._known = known
         self._settings = settings
 
     def opened(self, paths: Sequence[str], *, listed: bool) -> Splitter:
-        tables = [
-            path for path in paths if path in self._locations and is_mltable(self._locations[path], self._settings)
-        ]
+        located = [path for path in paths if path in self._locations] if self._locations else []
+        tables = [path for path in located if is_mltable(self._locations[path], self._settings)]
         if tables and len(paths) > 1:
             raise InputError(
                 f"input '{tables[0]}': a folder with an MLTable file is an input of its own. Give it alone; several "
@@ -143,7 +143,9 @@ class _Opening:
         settings, locations = self._settings, self._locations
         if listed:
             root = ""
-            names = [name for path in paths for name in (locations[path].paths() if path in locations else (path,))]
+            names = list(paths)
+            if locations:
+                names = [name for path in paths for name in (locations[path].paths() if path in locations else (path,))]
         else:
             root, names = locations[paths[0]].root, locations[paths[0]].names
         if not names:

@@ -10,7 +10,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -152,7 +152,7 @@ def _refuse_special(path: str, named: str) -> None:
         raise InputError(f"input '{named}' is {kind}, not a file: give files, or a folder that contains only files.")
 
 
-def files_among(paths: Sequence[str]) -> frozenset[str]:
+def files_among(paths: Sequence[str]) -> Set[str]:
     """Those of many absolute paths that are files according to the listings of their folders.
 
     A list of 20,000 paths would otherwise cost as many system calls. Paths that are not returned may be files too;
@@ -167,7 +167,7 @@ def files_among(paths: Sequence[str]) -> frozenset[str]:
                     files.update([folder + os.sep + entry.name for entry in entries if entry.is_file()])
             except OSError:
                 continue
-    return frozenset(files)
+    return files
 
 
 def _glob(input_path: str, base: str) -> InputLocation:
@@ -223,12 +223,17 @@ def format_of(
     if settings.profile == "batch" or settings.input_type == "uri_folder":
         return "files"
     names: dict[Format, str] = {}
-    for path in paths:
+    files = [] if locations else list(paths)
+    for path in paths if locations else ():
         location = locations.get(path)
         if location is not None and location.form == "folder":
             names.setdefault("files", path)
-            continue
-        for name in [path] if location is None or location.form == "file" else location.paths():
+        else:
+            files += [path] if location is None or location.form == "file" else location.paths()
+    # Of 20,000 paths, one for each ending; what is compressed has another one before it.
+    first_names = {name[name.rfind(".") :].lower(): name for name in reversed(files)}
+    for ending, first in reversed(first_names.items()):
+        for name in files if ending in COMPRESSED else (first,):
             names.setdefault(_format_of_name(name), name)
     if len(names) > 1:
         tables = {form: name for form, name in names.items() if form != "files"}
