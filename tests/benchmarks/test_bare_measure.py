@@ -17,8 +17,11 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "example_scripts"
 ROUNDS = int(os.environ.get("PARALLELRUN_BENCHMARK_ROUNDS", "5"))
-MAX_CPU = 2.5
-"""Processor time of the gate, with its worker processes, as a multiple of that of the bare measure; 1.5 is wanted."""
+MAX_WALL, MAX_CPU = 1.8, 2.2
+"""Time on the clock and of the processor, with its worker processes, as a multiple of that of the bare measure.
+
+1.0 and 1.5 are wanted. A script that imports much comes to more: two worker processes import it again.
+"""
 
 BARE = """
 import glob, importlib.util, sys
@@ -93,4 +96,5 @@ def test_a_gate_takes_about_as_long_as_the_bare_measure(
             f"\n{name}: gate {seconds[0]:.1f} s, {seconds[1]:.1f} s of the processor; bare {seconds[2]:.1f} s, "
             f"{seconds[3]:.1f} s of the processor; ratios {wall:.1f} and {cpu:.1f}"
         )
+    assert wall <= MAX_WALL
     assert cpu <= MAX_CPU

@@ -18,7 +18,7 @@ ray: Any = pytest.importorskip("ray")
 
 WORKERS = 2
 ROUNDS = 7
-LIMIT = 0.25
+LIMIT = 0.3
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,7 +58,7 @@ def seconds_of_job(script: Path, source: Path) -> float:
     return result.duration - first.started - first.running
 
 
-def test_a_mini_batch_costs_at_most_a_quarter_of_a_task(
+def test_a_mini_batch_costs_less_than_a_third_of_a_task(
     script: Path, input_folder: Path, mini_batches: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In turns, and without the start on both sides. What runs too long would be killed in the job alone."""
