@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from io import FileIO
 from typing import ClassVar, NamedTuple, NoReturn
 
@@ -43,6 +44,7 @@ class GapWatch:
                 os.set_blocking(end, False)
             # Not os.read(): a script may have replaced it by one that waits (eventlet).
             self._pipe = FileIO(ends[0], "r"), FileIO(ends[1], "w")
+            _watch_forks()
         _WATCHES.append(self)
         return self
 
@@ -83,7 +85,11 @@ class GapWatch:
 _WATCHES: list[GapWatch] = []
 _forks: set[int] = set()
 """Processes that have forked."""
-if hasattr(os, "register_at_fork"):
+
+
+@cache
+def _watch_forks() -> None:
+    # Once, since it cannot be taken back.
     os.register_at_fork(after_in_parent=lambda: _forks.add(os.getpid()))
 
 

@@ -48,6 +48,39 @@ def test_a_bench_keeps_its_workers(tmp_path: Path) -> None:
         bench.renew(1)
 
 
+TWO = """
+import os, time
+def init():
+    os.mkdir(os.path.join(PLACE, str(os.getpid())))
+    end = time.monotonic() + 10
+    while len(os.listdir(PLACE)) < 2:
+        assert time.monotonic() < end, "the other one does not come"
+        time.sleep(0.01)
+def run(paths):
+    return paths
+"""
+
+
+def test_the_first_two_workers_can_start_at_the_same_time(tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    script = f"PLACE = {str(tmp_path / 'place')!r}\n{TWO}"
+    with ProbeSession(job_of(tmp_path, script), "files", workers=2) as bench:
+        bench.start_two()
+        assert (bench.is_up(0), bench.is_up(1), bench.init_calls) == (True, True, 2)
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_of_two_workers_the_one_that_does_not_start_is_named(tmp_path: Path, worker: int) -> None:
+    # It is known by its hash seed.
+    script = f"import os\nassert os.environ['PYTHONHASHSEED'] != '{worker + 1}'\ndef run(paths): return paths\n"
+    with (
+        ProbeSession(job_of(tmp_path, script), "files", workers=2) as bench,
+        pytest.raises(WorkerStartError) as refused,
+    ):
+        bench.start_two()
+    assert refused.value.worker == worker
+
+
 def test_a_worker_that_died_or_was_renewed_has_a_successor(tmp_path: Path) -> None:
     with ProbeSession(job_of(tmp_path, COUNTING), "files") as bench:
         assert bench.attempt(["dies"]).ended.outcome == "crashed"
