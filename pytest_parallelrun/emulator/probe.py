@@ -326,9 +326,9 @@ def probe_startup(
         attempt = None
         try:
             engine.acquire()
-            workers_started = tuple(
-                event for slot in range(workers) for event in engine.start_workers([slot], init=init, observer=observer)
-            )
+            # In turn, so that what one does to another is the same in every run.
+            starts = [engine.start_workers([slot], init=init, observer=observer) for slot in range(workers)]
+            workers_started = tuple(event for (event,) in starts)
             if first_attempt and engine.is_up(0):
                 engine.select_worker(0)
                 engine.submit(Task(next(splitter.mini_batches()), 1))

@@ -17,21 +17,8 @@ from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit
 
 _OS = {(owner, name): value for owner in (os, os.path) for name, value in vars(owner).items() if callable(value)}
 _of_os = attrgetter(
-    *(
-        "chdir",
-        "close",
-        "fspath",
-        "getcwd",
-        "getpid",
-        "listdir",
-        "lstat",
-        "makedirs",
-        "mkdir",
-        "open",
-        "read",
-        "remove",
-    ),
-    *("rename", "rmdir", "scandir", "stat", "unlink", "walk", "write"),
+    *("chdir", "close", "fspath", "getcwd", "getpid", "listdir", "lstat", "makedirs", "mkdir", "open", "read"),
+    *("remove", "rename", "rmdir", "scandir", "stat", "unlink", "walk", "write"),
 )
 _PATHS = os.path
 _of_paths = attrgetter("abspath", "dirname", "exists", "isdir", "isfile", "join", "realpath", "relpath")

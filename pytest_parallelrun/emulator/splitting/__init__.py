@@ -60,8 +60,8 @@ def open_input(source: Source, settings: JobSettings, *, base: Path | None = Non
             return PartitionedTable(FrameSplitter(frame, CHUNK_BYTES), settings.partition_keys)
         return FrameSplitter(frame, settings.bytes_per_mini_batch)
     listed = isinstance(source, (list, tuple))
-    listed_paths = source if isinstance(source, (list, tuple)) else [source]
-    paths = [path if type(path) is str else _text(path) for path in listed_paths]
+    given = source if isinstance(source, (list, tuple)) else [source]
+    paths = [path if type(path) is str else _text(path) for path in given]
     if not paths:
         raise EmptyInputError("input: the list of paths is empty.")
     folder = os.path.abspath(base or os.curdir)
@@ -99,8 +99,9 @@ class _Opening:
         self._settings = settings
 
     def opened(self, paths: Sequence[str], *, listed: bool) -> Splitter:
-        located = [path for path in paths if path in self._locations] if self._locations else []
-        tables = [path for path in located if is_mltable(self._locations[path], self._settings)]
+        tables = [
+            path for path in paths if path in self._locations and is_mltable(self._locations[path], self._settings)
+        ]
         if tables and len(paths) > 1:
             raise InputError(
                 f"input '{tables[0]}': a folder with an MLTable file is an input of its own. Give it alone; several "

@@ -223,14 +223,14 @@ def format_of(
     if settings.profile == "batch" or settings.input_type == "uri_folder":
         return "files"
     names: dict[Format, str] = {}
-    files = [] if locations else list(paths)
+    files = [path for path in paths if path not in locations]
     for path in paths if locations else ():
         location = locations.get(path)
         if location is not None and location.form == "folder":
             names.setdefault("files", path)
-        else:
-            files += [path] if location is None or location.form == "file" else location.paths()
-    # Of 20,000 paths, one for each ending; what is compressed has another one before it.
+        elif location is not None:
+            files += [path] if location.form == "file" else location.paths()
+    # One name of each ending, not all of 20,000. A compressed file has another ending before it.
     first_names = {name[name.rfind(".") :].lower(): name for name in reversed(files)}
     for ending, first in reversed(first_names.items()):
         for name in files if ending in COMPRESSED else (first,):
