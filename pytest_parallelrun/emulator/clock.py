@@ -86,7 +86,7 @@ class WorkerClock:
         self.slept_ahead = 0.0
         self.blind_sleeps = 0
         self._began = real_perf_counter()
-        self._used_before = 0.0 if self.probe_limit is None else time.process_time()
+        self._used_before = time.process_time()
 
     def remaining(self) -> float:
         """Seconds until the deadline of the current call, negative after it."""
